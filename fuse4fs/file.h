@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * File contents. All functions take their own locks and handles; the caller holds
+ * only a reference. Times (mtime, ctime) are the caller's except where said.
+ */
+#ifndef FUSE4FS_FILE_H
+#define FUSE4FS_FILE_H
+
+#include "inode.h"
+
+/* Bytes read (short only at EOF; holes and unwritten read as zeros) or -errno. */
+ssize_t file_read(struct inode *inode, void *buf, size_t len, uint64_t off);
+/*
+ * Writes all of it: allocates ranges, writes data, then one handle per range makes
+ * it reachable and extends the size. Sets mtime/ctime. Returns len or -errno: -EFBIG,
+ * -ENOSPC, -EDQUOT, -EIO, -EROFS, -EPERM (immutable). On -errno nothing past the old
+ * size became visible. root: may use reserved blocks.
+ */
+ssize_t file_write(struct inode *inode, const void *buf, size_t len, uint64_t off, bool root);
+/* Sets the size: frees blocks beyond, zeroes the tail of the last block. Long ones are
+ * several transactions with the inode on the orphan list. Sets mtime/ctime. */
+int file_truncate(struct inode *inode, uint64_t size);
+/* Called with the inode on its way out (orphan): frees everything. */
+int file_free_all(struct inode *inode);
+/* mode: FALLOC_FL_*; 0, KEEP_SIZE, PUNCH_HOLE|KEEP_SIZE, ZERO_RANGE[|KEEP_SIZE];
+ * others -EOPNOTSUPP. */
+int file_fallocate(struct inode *inode, int mode, uint64_t off, uint64_t len, bool root);
+/* SEEK_DATA / SEEK_HOLE: offset or -ENXIO. */
+int64_t file_seek(struct inode *inode, uint64_t off, int whence);
+/* Bytes copied, or -errno. Overlap within one file: -EINVAL. */
+ssize_t file_copy(struct inode *src, uint64_t src_off, struct inode *dst, uint64_t dst_off,
+		  size_t len, bool root);
+/* bmap: physical block in units of the fs block size, 0 for a hole. */
+int file_bmap(struct inode *inode, uint64_t lblk, uint64_t *ret_pblk);
+/* Symlink target: create writes through here too. buf: 4096+1 bytes, NUL-terminated. */
+int file_read_link(struct inode *inode, char *buf, size_t size);
+/* In create's handle, inode locked: fast symlink or -- with data already in reserved
+ * blocks -- a mapped one. Credits: map_credits + BALLOC_CREDITS. */
+int file_write_link(struct handle *h, struct inode *inode, const char *target, size_t len);
+/* The last writer closed it: give back blocks reserved ahead. */
+void file_release(struct inode *inode);
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Block groups: descriptors in core, bitmaps on demand.
+ *
+ * The descriptor's counts live in struct group; group_seal writes them (and the
+ * bitmap checksums) into the cached descriptor blocks when a commit closes. Each
+ * group that allocation has touched keeps a `busy` bitmap for blocks and inodes:
+ * on-disk bit OR reserved in core OR freed by a transaction not yet durable (I3).
+ * Only `busy` is searched; only a handle changes the on-disk bitmap.
+ */
+#ifndef FUSE4FS_GROUP_H
+#define FUSE4FS_GROUP_H
+
+#include "txn.h"
+
+int group_open(struct fs *fs, struct groups **ret);
+void group_close(struct groups *g);
+
+/* Called by a commit while no handle is open: encode counts and checksums of
+ * groups changed since the last call into descriptor blocks (already in txn). */
+int group_seal(struct fs *fs);
+/* Called when a commit is durable. discard_err is ignored. */
+void group_release_blocks(struct fs *fs, uint64_t pblk, uint64_t n);
+void group_release_inode(struct fs *fs, uint32_t ino);
+
+/*
+ * Blocks (balloc.c). Reservation is in core only and needs no handle, so that
+ * data can be written before the metadata that points to it exists:
+ *   balloc_reserve -> blkdev_write -> txn_begin -> balloc_commit + map_insert -> txn_stop
+ */
+
+/* goal: preferred first block; want >= 1 blocks; returns the best run found, of
+ * at least 1 block. root: may use the root-reserved blocks. -ENOSPC; -EIO; -EUCLEAN. */
+int balloc_reserve(struct fs *fs, uint64_t goal, uint32_t want, bool root,
+		   uint64_t *ret_pblk, uint32_t *ret_len);
+/* Gives back (part of) a reservation that was not committed. */
+void balloc_unreserve(struct fs *fs, uint64_t pblk, uint32_t len);
+/* Sets the bits on disk; the range was reserved. Credits: BALLOC_CREDITS. */
+int balloc_commit(struct handle *h, uint64_t pblk, uint32_t len);
+/* Frees blocks. metadata: revoke and drop cached copies. -EUCLEAN when a block was
+ * already free or is a system block (logged; nothing freed of that group). */
+int balloc_free(struct handle *h, uint64_t pblk, uint64_t len, bool metadata);
+/* One metadata block, reserved and committed at once. */
+int balloc_new_block(struct handle *h, uint64_t goal, uint64_t *ret_pblk);
+/* Where a new inode's data should start. */
+uint64_t balloc_goal(struct fs *fs, const struct inode *inode);
+/* FITRIM on bytes [start, start+len): discards free runs >= minlen. */
+int balloc_trim(struct fs *fs, uint64_t start, uint64_t len, uint64_t minlen,
+		uint64_t *ret_trimmed);
+enum { BALLOC_CREDITS = 4 };	/* bitmap, descriptor, superblock, slack; per group touched */
+
+/*
+ * Inodes (ialloc.c). Orlov for directories near the root, else the parent's group.
+ */
+/* Allocates ino, marks it, initialises the table if needed, counts used_dirs. */
+int ialloc_new(struct handle *h, const struct inode *parent, bool is_dir, uint32_t *ret_ino);
+/* Frees it (bitmap, counts). The inode itself was stored with its dtime. */
+int ialloc_free(struct handle *h, uint32_t ino, bool is_dir);
+/* 1 in use, 0 free, or -errno: for checking handles and directory entries. */
+int ialloc_in_use(struct fs *fs, uint32_t ino);
+enum { IALLOC_CREDITS = 6 };
+
+/* Where an inode's bytes are: block and offset in it. -EUCLEAN bad descriptor. */
+int group_inode_loc(struct fs *fs, uint32_t ino, uint64_t *ret_pblk, uint32_t *ret_off);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Recovery of a dirty jbd2 journal at mount. */
+#ifndef FUSE4FS_RECOVER_H
+#define FUSE4FS_RECOVER_H
+
+#include "fs.h"
+
+struct recover_result {
+	bool dirty;		/* the journal held transactions */
+	uint32_t first_tid, last_tid;
+	uint64_t blocks;	/* replayed */
+	uint64_t revoked;
+	bool torn;		/* the tail was damaged; replay stopped there, as e2fsck's */
+};
+
+/*
+ * recover_journal - replay what the journal inode holds
+ *
+ * e2      as opened by ext2fs_open2; only read (journal inode's map)
+ * src     device to read the journal from
+ * dst     device that gets the blocks and, after a flush, the emptied journal
+ *         superblock and the ext4 superblock without needs_recovery. The caller
+ *         passes a memory overlay for a read-only mount.
+ * why     sentence for the user on failure
+ *
+ * Handles 64bit, checksum v1/v2/v3, revokes, escapes, wrap-around, torn tails.
+ * Returns 0 (result filled, also when clean); -EUCLEAN journal superblock or map
+ * damaged; -EOPNOTSUPP unknown journal feature, external journal, or fast-commit
+ * records that would be needed; -EIO; -ENOMEM.
+ * Crash in the middle: the journal is still there and replays again.
+ */
+int recover_journal(ext2_filsys e2, struct blkdev *src, struct blkdev *dst,
+		    struct recover_result *ret, char *why, size_t why_len);
+
+#endif
