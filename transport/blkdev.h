@@ -22,6 +22,10 @@
 
 struct blkdev;
 
+enum {
+	BLKDEV_LONG_WRITE = 256 * 1024,	/* bytes; shorter writes are taken not to sleep */
+};
+
 /* What a device is; all of it constant from open to close. */
 struct blkdev_info {
 	uint64_t size;		/* bytes */
@@ -43,6 +47,9 @@ struct blkdev_ops {
 	int (*flush)(struct blkdev *dev);
 	/* Afterwards the range reads as zeros or as before. NULL: not supported. */
 	int (*discard)(struct blkdev *dev, uint64_t off, uint64_t len);
+	/* Afterwards the range reads as zeros, which writing zeros may cost more.
+	 * -EOPNOTSUPP: the wrapper writes them. NULL: not supported. */
+	int (*write_zeros)(struct blkdev *dev, uint64_t off, uint64_t len);
 	/* A hint; may do nothing. May be NULL. Never blocks for the data. */
 	void (*prefetch)(struct blkdev *dev, uint64_t off, uint64_t len);
 	/* Frees the device whatever it returns; flushes nothing. Closes the
@@ -64,7 +71,9 @@ struct blkdev {
 	struct blkdev_info info;	/* [init only] */
 	struct blkdev_stats stats;	/* [atomic] */
 	/* Called by the wrapper right before an operation that may sleep on the
-	 * device (read after a failed read_nowait, flush). [init only] */
+	 * device: read after a failed read_nowait, flush, a write of
+	 * BLKDEV_LONG_WRITE bytes or more. Set by the owner of the top device
+	 * before the first transfer. [init only] */
 	void (*before_wait)(void *arg);
 	void *before_wait_arg;
 };
