@@ -99,6 +99,10 @@ struct fs {
 	struct inode_cache *inodes;	/* inode.h */
 	struct orphans *orphans;	/* orphan.h */
 
+	/* Held by renames between directories: the tree's shape stands still (ops_rename.c).
+	 * Outermost lock. */
+	struct mutex rename_lock;
+
 	struct mutex super_lock;
 	/* In-core copies that super_seal (super.c) writes to the superblock. */
 	int64_t free_blocks, free_inodes;	/* [super_lock] what the disk will say */

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * rename(2) with NOREPLACE, EXCHANGE and WHITEOUT.
+ *
+ * Up to four inodes are involved: two directories and what the two names point at. The
+ * names are looked up first, then all inodes are locked in order of number, then the
+ * names are looked up again; when they point elsewhere by now it starts over. Renames
+ * between directories hold fs->rename_lock, so that the walk which keeps a directory
+ * out of its own subtree sees a tree that stands still.
+ *
+ * The order of changes is the order of what may fail: the insert (it may need a block)
+ * comes first and is the only step that can run out of space.
+ */
+#include <errno.h>
+#include <linux/fs.h>
+
+#include "ops_internal.h"
+
+struct rename {
+	struct fs *fs;
+	const char *oname, *nname;
+	size_t olen, nlen;
+	unsigned flags;
+	const struct cred *cred;
+	struct inode *odir, *ndir;	/* referenced */
+	struct inode *old, *new;	/* referenced; new may be NULL */
+	struct inode *whiteout;		/* to put after the handle */
+	bool cross;			/* odir != ndir */
+};
+
+static int find(struct inode *dir, const char *name, size_t len, struct inode **ret)
+{
+	int err;
+
+	rwlock_read(&dir->lock);
+	err = ops_entry_inode(dir, name, len, ret);
+	rwlock_read_unlock(&dir->lock);
+	return err;
+}
+
+static int find_both(struct rename *r)
+{
+	int err = find(r->odir, r->oname, r->olen, &r->old);
+
+	if (err)
+		return err;
+	err = find(r->ndir, r->nname, r->nlen, &r->new);
+	return err == -ENOENT ? 0 : err;
+}
+
+static void put_both(struct rename *r)
+{
+	inode_put(r->old);
+	inode_put(r->new);
+	r->old = r->new = NULL;
+}
+
+/* Does the entry still point at inode (NULL: is it still absent)? dir locked. */
+static bool still(struct inode *dir, const char *name, size_t len, struct inode *inode)
+{
+	uint32_t ino;
+	uint8_t ftype;
+	int err = dir_lookup(dir, name, len, &ino, &ftype);
+
+	return inode ? err == 0 && ino == inode->ino : err == -ENOENT;
+}
+
+/* -EINVAL when dir is `top` or lies below it. rename_lock held, no inode locked. */
+static int check_not_below(struct fs *fs, struct inode *dir, struct inode *top)
+{
+	uint32_t ino = dir->ino;
+	uint32_t steps;
+
+	for (steps = 0; steps <= fs->inodes_count; steps++) {
+		uint32_t up;
+		int err;
+
+		if (ino == top->ino)
+			return -EINVAL;
+		if (ino == EXT2_ROOT_INO)
+			return 0;
+		err = ops_parent(fs, ino, &up);
+		if (err)
+			return err;
+		ino = up;
+	}
+	return fs_error(fs, -EUCLEAN, dir->ino, 0, "directories form a loop");
+}
+
+static int check_tree(struct rename *r)
+{
+	int err = 0;
+
+	if (!r->cross)
+		return 0;
+	if (S_ISDIR(r->old->mode))
+		err = check_not_below(r->fs, r->ndir, r->old);
+	if (!err && r->new && S_ISDIR(r->new->mode) && (r->flags & RENAME_EXCHANGE))
+		err = check_not_below(r->fs, r->odir, r->new);
+	return err;
+}
+
+static int check_replace(struct rename *r)
+{
+	int err;
+
+	if (S_ISDIR(r->old->mode) && !S_ISDIR(r->new->mode))
+		return -ENOTDIR;
+	if (!S_ISDIR(r->old->mode) && S_ISDIR(r->new->mode))
+		return -EISDIR;
+	if (!S_ISDIR(r->new->mode))
+		return 0;
+	err = dir_is_empty(r->new);
+	if (err < 0)
+		return err;
+	return err ? 0 : -ENOTEMPTY;
+}
+
+/* All locked. */
+static int check_locked(struct rename *r)
+{
+	bool exchange = r->flags & RENAME_EXCHANGE;
+	int err;
+
+	if (exchange && !r->new)
+		return -ENOENT;
+	if ((r->flags & RENAME_NOREPLACE) && r->new)
+		return -EEXIST;
+	err = ops_may_remove(r->odir, r->old);
+	if (!err)
+		err = ops_may_add(r->ndir);
+	if (!err && r->new)
+		err = ops_may_remove(r->ndir, r->new);
+	if (!err && r->new && !exchange)
+		err = check_replace(r);
+	if (!err && r->cross && S_ISDIR(r->old->mode) && (!r->new || !S_ISDIR(r->new->mode)))
+		err = ops_may_add_subdir(r->ndir);
+	if (!err && r->cross && exchange && S_ISDIR(r->new->mode) && !S_ISDIR(r->old->mode))
+		err = ops_may_add_subdir(r->odir);
+	return err;
+}
+
+/* What stays at the old name of a WHITEOUT rename: character device 0:0, for overlays. */
+static int put_whiteout(struct handle *h, struct rename *r)
+{
+	int err = ops_new_inode(h, r->odir, S_IFCHR, 0, NULL, r->cred, &r->whiteout);
+
+	if (err)
+		return err;
+	err = inode_store(h, r->whiteout, true);
+	if (!err)
+		err = dir_replace(h, r->odir, r->oname, r->olen, r->whiteout->ino,
+				  EXT2_FT_CHRDEV);
+	if (err)
+		ops_discard_inode(h, r->whiteout);
+	else
+		inode_unlock_new(r->whiteout);
+	return err;
+}
+
+static int take_old_name(struct handle *h, struct rename *r)
+{
+	if (r->flags & RENAME_WHITEOUT)
+		return put_whiteout(h, r);
+	return dir_remove(h, r->odir, r->oname, r->olen);
+}
+
+static int set_new_name(struct handle *h, struct rename *r)
+{
+	uint8_t ftype = dir_ftype(r->old->mode);
+
+	if (r->new)
+		return dir_replace(h, r->ndir, r->nname, r->nlen, r->old->ino, ftype);
+	return dir_insert(h, r->ndir, r->nname, r->nlen, r->old->ino, ftype);
+}
+
+static int undo_new_name(struct handle *h, struct rename *r)
+{
+	if (r->new)
+		return dir_replace(h, r->ndir, r->nname, r->nlen, r->new->ino,
+				   dir_ftype(r->new->mode));
+	return dir_remove(h, r->ndir, r->nname, r->nlen);
+}
+
+/* A directory moved (or a directory was replaced): parents' counts and its "..". */
+static int move_counts(struct handle *h, struct rename *r)
+{
+	bool replaced_dir = r->new && S_ISDIR(r->new->mode);
+	int err = 0;
+
+	if (!S_ISDIR(r->old->mode))
+		return 0;
+	if (r->cross)
+		err = dir_set_parent(h, r->old, r->ndir->ino);
+	if (err || (!r->cross && !replaced_dir))
+		return err;
+	ops_dec_nlink(r->odir);
+	err = inode_store(h, r->odir, false);
+	if (!err && !replaced_dir) {
+		ops_inc_nlink(r->ndir);
+		err = inode_store(h, r->ndir, false);
+	}
+	return err;
+}
+
+static int apply_move(struct handle *h, struct rename *r)
+{
+	int err = set_new_name(h, r);
+
+	if (err)
+		return err;
+	err = take_old_name(h, r);
+	if (err) {
+		int undo = undo_new_name(h, r);
+
+		return undo ? fs_error(r->fs, undo, r->ndir->ino, 0,
+				       "cannot undo a rename") : err;
+	}
+	r->old->ctime = fs_now();
+	err = inode_store(h, r->old, false);
+	if (!err)
+		err = move_counts(h, r);
+	if (!err && r->new)
+		err = ops_drop_link(h, r->new);
+	return err;
+}
+
+/* inode went from `from` to `to`. */
+static int exchange_counts(struct handle *h, struct inode *inode, struct inode *from,
+			   struct inode *to)
+{
+	int err;
+
+	inode->ctime = fs_now();
+	err = inode_store(h, inode, false);
+	if (err || from == to || !S_ISDIR(inode->mode))
+		return err;
+	ops_dec_nlink(from);
+	ops_inc_nlink(to);
+	return dir_set_parent(h, inode, to->ino);
+}
+
+static int apply_exchange(struct handle *h, struct rename *r)
+{
+	int err = dir_replace(h, r->ndir, r->nname, r->nlen, r->old->ino,
+			      dir_ftype(r->old->mode));
+
+	if (err)
+		return err;
+	err = dir_replace(h, r->odir, r->oname, r->olen, r->new->ino, dir_ftype(r->new->mode));
+	if (err) {
+		int undo = dir_replace(h, r->ndir, r->nname, r->nlen, r->new->ino,
+				       dir_ftype(r->new->mode));
+
+		return undo ? fs_error(r->fs, undo, r->ndir->ino, 0,
+				       "cannot undo an exchange") : err;
+	}
+	err = exchange_counts(h, r->old, r->odir, r->ndir);
+	if (!err)
+		err = exchange_counts(h, r->new, r->ndir, r->odir);
+	if (!err)
+		err = inode_store(h, r->odir, false);
+	if (!err)
+		err = inode_store(h, r->ndir, false);
+	return err;
+}
+
+/* All locked and checked. */
+static int apply(struct rename *r)
+{
+	unsigned credits = dir_credits(r->odir) + 2 * dir_credits(r->ndir) + 8;
+	struct handle h;
+	int err, end;
+
+	if (r->flags & RENAME_WHITEOUT)
+		credits += ops_new_inode_credits(r->odir);
+	err = txn_begin(r->fs, credits, &h);
+	if (err)
+		return err;
+	h.sync = r->fs->opt.sync || r->fs->opt.dirsync ||
+		 ((r->odir->flags | r->ndir->flags) & EXT2_DIRSYNC_FL);
+	err = r->flags & RENAME_EXCHANGE ? apply_exchange(&h, r) : apply_move(&h, r);
+	end = txn_stop(&h);
+	return err ? err : end;
+}
+
+/* One try; -EAGAIN: the names changed between look-up and lock. */
+static int try_rename(struct rename *r) NO_TSA
+{
+	struct inode *all[4];
+	int err = find_both(r);
+
+	if (!err)
+		err = check_tree(r);
+	if (err)
+		return err;
+	all[0] = r->odir;
+	all[1] = r->ndir;
+	all[2] = r->old;
+	all[3] = r->new;
+	inode_lock_many(all, 4);
+	if (!still(r->odir, r->oname, r->olen, r->old) ||
+	    !still(r->ndir, r->nname, r->nlen, r->new))
+		err = -EAGAIN;
+	else if (r->old == r->new)
+		err = r->flags & RENAME_NOREPLACE ? -EEXIST : 0;
+	else {
+		err = check_locked(r);
+		if (!err)
+			err = apply(r);
+	}
+	inode_unlock_many(all, 4);
+	return err;
+}
+
+static int rename_in(struct rename *r)
+{
+	int err;
+
+	if (r->cross)
+		mutex_lock(&r->fs->rename_lock);
+	do {
+		put_both(r);
+		err = try_rename(r);
+	} while (err == -EAGAIN);
+	if (r->cross)
+		mutex_unlock(&r->fs->rename_lock);
+	put_both(r);
+	inode_put(r->whiteout);
+	return err;
+}
+
+static int check_flags(unsigned flags)
+{
+	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
+		return -EINVAL;
+	if ((flags & RENAME_EXCHANGE) && (flags & (RENAME_NOREPLACE | RENAME_WHITEOUT)))
+		return -EINVAL;
+	return 0;
+}
+
+int ops_rename(struct fs *fs, uint32_t dir, const char *name, uint32_t newdir,
+	       const char *newname, unsigned flags, const struct cred *cred)
+{
+	struct rename r = {
+		.fs = fs, .oname = name, .nname = newname, .flags = flags, .cred = cred,
+		.cross = dir != newdir,
+	};
+	int err = check_flags(flags);
+
+	if (!err)
+		err = fs_may_write(fs);
+	if (!err)
+		err = ops_check_new_name(name, &r.olen);
+	if (!err)
+		err = ops_check_new_name(newname, &r.nlen);
+	if (!err)
+		err = ops_get_dir(fs, dir, &r.odir);
+	if (err)
+		return err;
+	err = ops_get_dir(fs, newdir, &r.ndir);
+	if (!err)
+		err = rename_in(&r);
+	inode_put(r.ndir);
+	inode_put(r.odir);
+	return err;
+}
