@@ -70,8 +70,18 @@ struct fs_options {
 	void *inode_known_arg;
 };
 
+/* One error as the superblock records it (s_first_error_*, s_last_error_*). */
+struct fs_error_info {
+	uint64_t time;		/* seconds, 0: none */
+	uint64_t block;
+	uint32_t ino, line;
+	char func[32];		/* NUL-padded, not terminated at 32 */
+	uint8_t errcode;	/* EXT4_ERR_*, as the kernel numbers them */
+};
+
 struct fs {
-	struct blkdev *dev;	/* [init only] not owned */
+	struct blkdev *dev;	/* [init only] what is served: the caller's, or overlay */
+	struct blkdev *overlay;	/* [init only] recovered in memory for ro; owned, or NULL */
 	ext2_filsys e2;		/* [init only] codec; ->super is written only by super.c */
 	struct fs_options opt;	/* [init only] */
 	_Atomic int state;	/* [atomic] enum fs_state */
@@ -92,6 +102,10 @@ struct fs {
 	uint8_t def_hash_version;		/* EXT2_HASH_*, signedness applied */
 	uint32_t hash_seed[4];
 	struct timespec mount_time;
+	uint64_t reserved_blocks;		/* only for root (s_r_blocks_count) */
+	uint64_t overhead_blocks;		/* superblocks, descriptors, bitmaps, tables */
+	uint32_t cluster_bits;			/* log2 blocks per cluster; bigalloc, ro only */
+	uint16_t mount_state;			/* s_state as found: what a clean unmount restores */
 
 	struct cache *cache;		/* cache.h */
 	struct txn_mgr *txns;		/* txn.h */
@@ -107,8 +121,16 @@ struct fs {
 	/* In-core copies that super_seal (super.c) writes to the superblock. */
 	int64_t free_blocks, free_inodes;	/* [super_lock] what the disk will say */
 	_Atomic int64_t avail_blocks;		/* [atomic] free minus reserved in core */
-	uint64_t kbytes_written;
-	_Atomic uint32_t error_count;
+	uint64_t kbytes_written;		/* [init only] lifetime, before this mount */
+	_Atomic uint32_t error_count;		/* [atomic] since it was last checked */
+	struct fs_error_info first_error, last_error;	/* [super_lock] time 0: none */
+	struct buf *super_buf;			/* [init only] pinned; bytes: super_lock */
+	bool super_changed;			/* [super_lock] dirtied since the last seal */
+
+	struct mutex log_lock;
+	char log_last[160];			/* [log_lock] to drop repetitions */
+	time_t log_last_sec;			/* [log_lock] CLOCK_MONOTONIC */
+	unsigned log_repeats;			/* [log_lock] */
 };
 
 /*
