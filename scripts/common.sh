@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What try.sh, test.sh and CI share. Source it from the top of the tree.
+
+BUILD_PACKAGES="autoconf automake gcc libc6-dev make pkg-config libfuse3-dev libext2fs-dev
+	comerr-dev libblkid-dev uuid-dev libjson-c-dev"
+DEMO_PACKAGES="e2fsprogs fuse3 mount util-linux"
+TEST_PACKAGES="$DEMO_PACKAGES libcmocka-dev acl attr procps psmisc python3 rsync tar kmod
+	libcap2-bin sqlite3 git mmdebstrap debian-archive-keyring ca-certificates"
+
+export LC_ALL=C
+PATH=$PATH:/usr/sbin:/sbin
+export PATH
+
+step() { echo "== $*"; }
+
+# Runs quietly; shows the output only when it fails.
+run() {
+	_log=$(mktemp)
+	if "$@" >"$_log" 2>&1; then
+		rm -f "$_log"
+	else
+		_status=$?
+		cat "$_log" >&2
+		rm -f "$_log"
+		echo "failed with status $_status: $*" >&2
+		return $_status
+	fi
+}
+
+# As root: runs it; else through sudo.
+run_privileged() {
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	else
+		sudo "$@"
+	fi
+}
+
+install_packages() {
+	_missing=
+	for _p in "$@"; do
+		dpkg-query -W -f '${db:Status-Status}' "$_p" 2>/dev/null | grep -qx installed ||
+			_missing="$_missing $_p"
+	done
+	[ -n "$_missing" ] || return 0
+	run run_privileged apt-get update -q
+	# shellcheck disable=SC2086
+	run run_privileged env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -q --no-install-recommends $_missing
+}
+
+# build_tree DIR [CONFIGURE-ARGS]: out of tree, configured once.
+build_tree() {
+	_dir=$1
+	shift
+	[ -x configure ] && [ ! configure.ac -nt configure ] && [ ! Makefile.am -nt Makefile.in ] ||
+		run autoreconf -fi
+	mkdir -p "$_dir"
+	(
+		cd "$_dir"
+		[ -f Makefile ] && [ $# = 0 ] || run ../configure --quiet "$@"
+		run make -s -j"$(nproc)"
+	)
+}
+
+# run_suite DIR: make check in DIR; prints failed tests' logs and the closing line.
+run_suite() {
+	_rc=0
+	(cd "$1" && make -s -k -j"$(($(nproc) + 2))" check) >"$1/check.out" 2>&1 || _rc=$?
+	_pass=$(grep -c '^PASS:' "$1/check.out" || :)
+	_fail=$(grep -cE '^(FAIL|ERROR|XPASS):' "$1/check.out" || :)
+	_skip=$(grep -c '^SKIP:' "$1/check.out" || :)
+	for _t in $(sed -nE 's/^(FAIL|ERROR|XPASS): *([^ ]+).*/\2/p' "$1/check.out"); do
+		echo "--- $_t"
+		tail -n 60 "$1/${_t%.sh}.log" 2>/dev/null || tail -n 60 "$1/$_t.log" 2>/dev/null || :
+	done
+	if [ "$_rc" != 0 ] && [ "$_fail" = 0 ]; then
+		tail -n 60 "$1/check.out"
+		_fail=1
+	fi
+	suite_counts="$_pass $_fail $_skip"
+	echo "$_pass passed, $_fail failed, $_skip skipped"
+	[ "$_fail" = 0 ] && [ "$_pass" -gt 0 ]
+}
+
+# The server keeps the image locked until it is clean; wait for that.
+wait_unlocked() {
+	_n=0
+	while ! flock -n "$1" true 2>/dev/null || pgrep -f "fuse4fs $1" >/dev/null 2>&1; do
+		_n=$((_n + 1))
+		[ "$_n" -lt 100 ] || { echo "$1 is still in use" >&2; return 1; }
+		sleep 0.1
+	done
+}
