@@ -10,8 +10,6 @@
  * Source: linux Documentation/filesystems/ext4/checksums.rst and the format chapters
  * it refers to; the dx_tail follows the entries' limit, not their count.
  */
-#include <ext2fs/ext3_extents.h>
-
 #include "csum.h"
 
 enum {
