@@ -8,6 +8,9 @@
 
 #include "inode.h"
 
+/* A new inode: sets the flag, empty content (i_block and an empty system.data, as the
+ * kernel keeps one). Changes flags and raw only. -ENOSPC: no room, stays not inline. */
+int inline_init(struct inode *inode);
 /* Bytes that are stored inline now / could be stored at most. */
 int inline_capacity(struct inode *inode, size_t *ret_used, size_t *ret_max);
 /* Copies [off, off+len) of the inline area. Short at its end. */
