@@ -10,6 +10,9 @@
 
 enum { RUN_HOLE = 1, RUN_UNWRITTEN = 2 };
 
+/* Logical blocks are 0 .. MAP_END - 1, as in the kernel. */
+#define MAP_END 0xffffffffULL
+
 struct run {
 	uint32_t lblk;
 	uint32_t len;		/* blocks, >= 1 */
@@ -28,26 +31,46 @@ int map_lookup(struct inode *inode, uint32_t lblk, struct run *ret_run);
 /*
  * map_insert - make a hole point to blocks already allocated in this handle
  *
+ * run     at most map_max_insert blocks; RUN_UNWRITTEN only in extent trees
+ *
  * Merges with neighbours, splits and grows the tree, adds tree blocks. Updates
  * inode->blocks for data and tree blocks; the caller stores the inode.
- * -EEXIST when not all of it was a hole (nothing changed); -ENOSPC (nothing changed).
+ * -EEXIST when not all of it was a hole; -ENOSPC; -EFBIG; -EINVAL; -EUCLEAN; -EIO;
+ * -ENOMEM: nothing has changed.
  */
 int map_insert(struct handle *h, struct inode *inode, const struct run *run);
-/* Unwritten -> written (or back with to_unwritten) for a range that is mapped. */
+/* Most blocks that one map_insert takes. */
+uint32_t map_max_insert(const struct inode *inode);
+/* Unwritten -> written (or back with to_unwritten) for a range that is mapped. Extent by
+ * extent: -ENOSPC and the like leave the part before converted. -EINVAL meets a hole,
+ * -EOPNOTSUPP to_unwritten in a block map. */
 int map_convert(struct handle *h, struct inode *inode, uint32_t lblk, uint32_t len,
 		bool to_unwritten);
 /*
  * map_remove - unmap [lblk, end) and free the blocks; restartable
  *
  * Does as much as the handle's credits allow. *ret_next: where to go on in a new
- * handle; == end when done. Updates inode->blocks; the caller stores the inode.
+ * handle; >= end when done (an end past MAP_END means MAP_END). Updates inode->blocks;
+ * the caller stores the inode, after an error too. Begin with map_remove_credits.
  */
 int map_remove(struct handle *h, struct inode *inode, uint32_t lblk, uint64_t end,
 	       uint64_t *ret_next);
 /* Credits that inserting or converting one run may need. */
 unsigned map_credits(struct inode *inode);
+/* Credits that let map_remove make progress. */
+unsigned map_remove_credits(struct inode *inode);
 /* First lblk >= lblk that is mapped (data incl. unwritten), or UINT64_MAX. */
 int map_next_mapped(struct inode *inode, uint32_t lblk, uint64_t *ret_lblk);
+/* Counts data or tree blocks in inode->blocks. */
+static inline void map_account(struct inode *inode, int64_t nblks)
+{
+	int64_t sectors = nblks * (int64_t)(inode->fs->block_size / 512);
+
+	if (sectors < 0 && inode->blocks < (uint64_t)-sectors)
+		inode->blocks = 0;	/* it was damaged */
+	else
+		inode->blocks += sectors;
+}
 /* A fresh empty map in i_block, by inode->flags. */
 void map_init(struct inode *inode);
 /* Forget cached runs (after a change made outside map.c) / free them. */

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Which blocks a file gets: next to its neighbours, and for files that grow from a
+ * window reserved ahead.
+ *
+ * A window maps logical blocks to reserved ones before they are written, so that
+ * writes that arrive out of order still end up side by side. A request inside a
+ * window takes its part; what is left before and behind stays as windows. There
+ * are few of them: the smallest gives way.
+ */
+#include <errno.h>
+
+#include "map_cache.h"
+
+/* Far neighbours say nothing about where a block should be. */
+enum { NEAR_NBLKS = 32768 };
+
+static void give_back(struct inode *inode, struct prealloc *w)
+{
+	if (w->len)
+		balloc_unreserve(inode->fs, w->pblk, w->len);
+	w->len = 0;
+}
+
+void map_discard_prealloc(struct inode *inode)
+{
+	struct map_cache *mc = inode->map;
+
+	for (unsigned i = 0; mc && i < MAP_WINDOWS; i++)
+		give_back(inode, &mc->window[i]);
+}
+
+static void keep_window(struct inode *inode, struct map_cache *mc, uint32_t lblk, uint64_t pblk,
+			uint32_t len)
+{
+	struct prealloc *least = &mc->window[0], w = { lblk, len, pblk };
+
+	if (len == 0)
+		return;
+	for (unsigned i = 1; i < MAP_WINDOWS; i++)
+		if (mc->window[i].len < least->len)
+			least = &mc->window[i];
+	if (least->len >= len) {
+		give_back(inode, &w);
+		return;
+	}
+	give_back(inode, least);
+	*least = w;
+}
+
+/* Takes [lblk, lblk + want) out of the window that holds lblk. */
+static bool take_window(struct inode *inode, struct map_cache *mc, uint32_t lblk, uint32_t want,
+			uint64_t *ret_pblk, uint32_t *ret_len)
+{
+	for (unsigned i = 0; i < MAP_WINDOWS; i++) {
+		struct prealloc w = mc->window[i];
+		uint32_t before = lblk - w.lblk, n;
+
+		if (lblk < w.lblk || before >= w.len)
+			continue;
+		n = MIN(want, w.len - before);
+		mc->window[i].len = 0;
+		keep_window(inode, mc, w.lblk, w.pblk, before);
+		keep_window(inode, mc, lblk + n, w.pblk + before + n, w.len - before - n);
+		*ret_pblk = w.pblk + before;
+		*ret_len = n;
+		return true;
+	}
+	return false;
+}
+
+/* Blocks from lblk up to the first window behind it: those are spoken for. */
+static uint32_t free_room(const struct map_cache *mc, uint32_t lblk, uint32_t want)
+{
+	for (unsigned i = 0; i < MAP_WINDOWS; i++) {
+		const struct prealloc *w = &mc->window[i];
+
+		if (w->len && w->lblk > lblk && w->lblk - lblk < want)
+			want = w->lblk - lblk;
+	}
+	return want;
+}
+
+static uint64_t find_goal(struct inode *inode, uint32_t lblk)
+{
+	int64_t distance = (int64_t)lblk - inode->goal_lblk;
+	struct run left;
+
+	if (inode->goal_pblk && distance == 0)
+		return inode->goal_pblk;
+	if (lblk > 0 && map_lookup(inode, lblk - 1, &left) == 0 && !(left.flags & RUN_HOLE))
+		return left.pblk + 1;
+	if (inode->goal_pblk && distance > -NEAR_NBLKS && distance < NEAR_NBLKS &&
+	    (int64_t)inode->goal_pblk + distance > 0)
+		return inode->goal_pblk + distance;
+	return balloc_goal(inode->fs, inode);
+}
+
+/* Reserves, for block maps only below 2^32. */
+static int reserve(struct inode *inode, uint64_t goal, uint32_t want, bool root,
+		   uint64_t *ret_pblk, uint32_t *ret_len)
+{
+	bool narrow = !(inode->flags & EXT4_EXTENTS_FL);
+	int err;
+
+	err = balloc_reserve(inode->fs, goal, want, root, ret_pblk, ret_len);
+	if (err || !narrow || (*ret_pblk + *ret_len - 1) >> 32 == 0)
+		return err;
+	balloc_unreserve(inode->fs, *ret_pblk, *ret_len);
+	err = balloc_reserve(inode->fs, inode->fs->first_data_block, want, root, ret_pblk, ret_len);
+	if (err || (*ret_pblk + *ret_len - 1) >> 32 == 0)
+		return err;
+	balloc_unreserve(inode->fs, *ret_pblk, *ret_len);
+	return -ENOSPC;
+}
+
+/* Reserving ahead must not make others run out: at most 1/64 of what is left. */
+static uint32_t bounded_ahead(const struct fs *fs, uint32_t ahead)
+{
+	int64_t avail = atomic_load(&fs->avail_blocks);
+
+	return avail <= 0 ? 0 : (uint32_t)MIN((uint64_t)ahead, (uint64_t)avail / 64);
+}
+
+int map_reserve(struct inode *inode, uint32_t lblk, uint32_t want, uint32_t ahead, bool root,
+		uint64_t *ret_pblk, uint32_t *ret_len)
+{
+	struct map_cache *mc = map_cache_of(inode);
+	uint32_t len, got;
+	int err;
+
+	if (!mc)
+		return -ENOMEM;
+	if (take_window(inode, mc, lblk, want, ret_pblk, ret_len))
+		goto taken;
+	len = want + bounded_ahead(inode->fs, ahead);
+	len = free_room(mc, lblk, len);
+	err = reserve(inode, find_goal(inode, lblk), len, root, ret_pblk, &got);
+	if (err == -ENOSPC) {
+		map_discard_prealloc(inode);
+		err = reserve(inode, find_goal(inode, lblk), want, root, ret_pblk, &got);
+	}
+	if (err)
+		return err;
+	*ret_len = MIN(got, want);
+	keep_window(inode, mc, lblk + *ret_len, *ret_pblk + *ret_len, got - *ret_len);
+taken:
+	inode->goal_lblk = lblk + *ret_len;
+	inode->goal_pblk = *ret_pblk + *ret_len;
+	return 0;
+}
