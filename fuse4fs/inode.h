@@ -8,6 +8,7 @@
  * bytes: i_block and everything past the fields (in-inode xattrs) live there.
  *
  * States (enum inode_state); transitions:
+ *   LOADING -> LIVE   inode_get read it; LOADING -> DEAD when that failed (load_err)
  *   NEW -> LIVE       inode_unlock_new (the create succeeded)
  *   NEW -> DEAD       inode_abandon_new
  *   LIVE -> DEAD      inode_evict: links == 0, last reference put, kernel has forgotten it
@@ -19,7 +20,7 @@
 
 #include "txn.h"
 
-enum inode_state { INODE_NEW, INODE_LIVE, INODE_DEAD };
+enum inode_state { INODE_NEW, INODE_LIVE, INODE_DEAD, INODE_LOADING };
 
 struct map_cache;
 
@@ -47,14 +48,15 @@ struct inode {
 	uint64_t file_acl;		/* [lock] xattr block or 0 */
 	uint64_t version;		/* [lock] i_version */
 	struct timespec atime, mtime, ctime, crtime;	/* [lock] */
-	uint32_t dtime;			/* [orphans lock while orphan, else lock] */
+	uint32_t dtime;			/* [its table slot's lock] next orphan, or deletion time */
 	uint8_t *raw;			/* [lock] fs->inode_size bytes, i_block in disk order */
 
 	struct map_cache *map;		/* [own lock] recent extents; map.c owns it */
 	struct prealloc pa;		/* [lock] */
 	uint32_t goal_lblk;		/* [lock] map.c's hints */
 	uint64_t goal_pblk;
-	uint32_t dir_hint;		/* [lock] dir.c: block with room in a linear directory */
+	uint32_t dir_hint;		/* [atomic] dir.c: block of a linear directory's last hit */
+	uint32_t dir_faults;		/* [atomic] dir.c: damage logged so far, so that it ends */
 	uint32_t sync_tid;		/* [lock] last transaction that changed it */
 	uint32_t datasync_tid;		/* [lock] ... in a way fdatasync must keep */
 	bool has_sync_tid;		/* [lock] false: not changed since it was read */
@@ -63,27 +65,36 @@ struct inode {
 	/* [inode cache's lock] */
 	unsigned refs;
 	uint8_t state;			/* enum inode_state */
-	bool orphan;			/* on the orphan list / file */
+	bool internal;			/* EA inode: not for inode_get */
+	bool hashed;
+	int load_err;			/* DEAD after LOADING: why */
 	struct inode *hash_next;
 	struct list lru;
 	/* [orphans lock] */
+	bool orphan;			/* on the orphan list / file */
 	struct list orphan_node;
 	uint32_t orphan_slot;		/* orphan_file: index; unused on the list */
 };
 
 int inode_cache_open(struct fs *fs, struct inode_cache **ret);
+/*
+ * Frees all inodes; none may be referenced. Unlinked ones that the kernel still knew
+ * are deleted first where the state allows writing (own handles), so: before txn_close.
+ * NULL is fine. The orphans must be closed after this.
+ */
 void inode_cache_close(struct inode_cache *c);
 
 /*
  * inode_get - a referenced in-core inode
  *
  * Returns 0; -ESTALE number out of range, reserved (other than the root and what
- * fs itself needs), free, under creation, or unlinked and not in core;
+ * fs itself needs), free, under creation, unlinked and not in core, or an EA inode;
  * -EUCLEAN bad checksum or content (logged); -EIO; -ENOMEM.
  * Blocks: may read the device.
  */
 int inode_get(struct fs *fs, uint32_t ino, struct inode **ret);
-/* Like inode_get, but reserved inodes too (journal, resize, orphan file, quota). */
+/* Like inode_get, but reserved inodes (journal, resize, orphan file, quota) and those
+ * that hold attribute values (EA_INODE_FL) too. */
 int inode_get_internal(struct fs *fs, uint32_t ino, struct inode **ret);
 void inode_ref(struct inode *inode);
 /*
@@ -102,19 +113,20 @@ void inode_forgotten(struct fs *fs, uint32_t ino);
  * The result is referenced, state NEW (inode_get gives -ESTALE), its lock held
  * exclusively, fields: mode as given, nlink 0, size 0, times now, random
  * generation, flags inherited from parent (EXT2_FL_INHERITED masked by type),
- * EXTENTS_FL / INLINE_DATA_FL by file system and type with an initialised i_block.
- * Not yet stored. Credits: INODE_NEW_CREDITS.
+ * EXTENTS_FL / INLINE_DATA_FL by file system and type with an initialised i_block (an
+ * inline one has an empty system.data). Not yet stored. Credits: INODE_NEW_CREDITS.
  */
 int inode_new(struct handle *h, struct inode *parent, uint16_t mode, uint32_t uid,
-	      uint32_t gid, struct inode **ret);
+	      uint32_t gid, struct inode **ret) NO_TSA;
 /* Finished: LIVE, unlocked (reference stays). */
-void inode_unlock_new(struct inode *inode);
+void inode_unlock_new(struct inode *inode) NO_TSA;
 /* Failed: frees the number again in the same handle, unlocks, drops the reference. */
-void inode_abandon_new(struct handle *h, struct inode *inode);
-enum { INODE_NEW_CREDITS = 8, INODE_STORE_CREDITS = 1 };
+void inode_abandon_new(struct handle *h, struct inode *inode) NO_TSA;
+enum { INODE_NEW_CREDITS = 8, INODE_STORE_CREDITS = 2 };	/* 2: large_file turned on */
 
 /* Encodes into the table block, seals the inode checksum, notes the tid. datasync:
- * the change matters to fdatasync (size, blocks). Requires inode->lock. */
+ * the change matters to fdatasync (size, blocks). Requires inode->lock exclusively.
+ * Times are cut to what the inode can hold, in core too. */
 int inode_store(struct handle *h, struct inode *inode, bool datasync);
 /* Orphan code: changes only the on-disk dtime (next orphan). */
 int inode_store_dtime(struct handle *h, struct inode *inode, uint32_t dtime);
@@ -147,10 +159,8 @@ static inline uint8_t *inode_block(struct inode *i)	/* i_block: 60 bytes */
 	return i->raw + offsetof(struct ext2_inode, i_block);
 }
 static inline bool inode_is_inline(const struct inode *i) { return i->flags & EXT4_INLINE_DATA_FL; }
-static inline bool inode_is_fast_symlink(const struct inode *i)
-{
-	return S_ISLNK(i->mode) && i->size < 60 && !(i->flags & (EXT4_INLINE_DATA_FL | EXT4_EXTENTS_FL)) ;
-}
+/* A symbolic link whose target is in i_block: it has no data block of its own. */
+bool inode_is_fast_symlink(const struct inode *inode);
 
 static inline void cleanup_inode(struct inode **i) { inode_put(*i); }
 #define AUTOINODE __attribute__((cleanup(cleanup_inode))) struct inode *
