@@ -77,7 +77,8 @@ uint32_t txn_current(struct fs *fs);
 /* Stop writing for good (I6): later begins give -EROFS, commits -EIO. */
 void txn_abort(struct fs *fs, int err);
 
-struct txn_stats { uint64_t commits, blocks, forced, running_blocks, last_commit_us; bool aborted; };
+struct txn_stats { uint64_t commits, blocks, forced, running_blocks, last_commit_us, overdrawn; bool aborted; };
+/* overdrawn: blocks dirtied by handles that had no credit left, a caller's mistake */
 void txn_get_stats(struct fs *fs, struct txn_stats *ret);
 
 #endif
