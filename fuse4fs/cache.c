@@ -12,7 +12,7 @@
  */
 #include <errno.h>
 
-#include "../transport/blkdev.h"
+#include "blkdev.h"
 #include "cache_priv.h"
 #include "csum.h"
 

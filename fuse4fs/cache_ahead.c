@@ -8,7 +8,7 @@
  */
 #include <errno.h>
 
-#include "../transport/blkdev.h"
+#include "blkdev.h"
 #include "cache_priv.h"
 
 enum { AHEAD_BLOCKS = 32, AHEAD_BYTES = 512 << 10 };

@@ -15,7 +15,7 @@
  */
 #include <errno.h>
 
-#include "../transport/blkdev.h"
+#include "blkdev.h"
 #include "csum.h"
 #include "group.h"
 #include "super.h"
@@ -25,15 +25,20 @@ enum { PAGE = 4096, SPARE_MAX = 1 << 20 };
 
 void commit_abort_locked(struct txn_mgr *m, int err)
 {
-	int rw = FS_RW;
-
 	if (!m->aborted)
-		m->aborted = err < 0 ? err : -EIO;
-	atomic_compare_exchange_strong(&m->fs->state, &rw, FS_RO);
+		m->aborted = err < 0 && err != -EUCLEAN ? err : -EIO;
 	cond_broadcast(&m->opened);
 	cond_broadcast(&m->done);
 	cond_signal(&m->drained);
 	cond_signal(&m->wake);
+}
+
+/* True when it was not yet. */
+static bool go_readonly(struct fs *fs)
+{
+	int rw = FS_RW;
+
+	return atomic_compare_exchange_strong(&fs->state, &rw, FS_RO);
 }
 
 void txn_abort(struct fs *fs, int err)
@@ -45,6 +50,7 @@ void txn_abort(struct fs *fs, int err)
 	mutex_lock(&m->lock);
 	commit_abort_locked(m, err);
 	mutex_unlock(&m->lock);
+	go_readonly(fs);
 }
 
 bool commit_aborted(struct txn_mgr *m)
@@ -57,7 +63,8 @@ bool commit_aborted(struct txn_mgr *m)
 	return aborted;
 }
 
-/* Aborts and, if this is the first anybody hears of it, says so. Returns err. */
+/* Aborts and, if this is the first anybody hears of it, says so: in the log, and in the
+ * superblock whatever errors= is, for going on is not possible here. Returns err. */
 static int fail(struct txn_mgr *m, int err, const char *what)
 {
 	bool first;
@@ -66,9 +73,12 @@ static int fail(struct txn_mgr *m, int err, const char *what)
 	first = !m->aborted;
 	commit_abort_locked(m, err);
 	mutex_unlock(&m->lock);
-	if (first)
-		fs_error(m->fs, err, 0, 0, "%s failed (%s), nothing more is written", what,
-			 strerror(-err));
+	if (!first)
+		return err;
+	fs_error(m->fs, err == -EUCLEAN ? err : -EIO, 0, 0,
+		 "%s failed (%s), nothing more is written", what, strerror(-err));
+	if (go_readonly(m->fs))
+		super_write_error(m->fs);
 	return err;
 }
 

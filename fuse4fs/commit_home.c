@@ -13,7 +13,7 @@
  */
 #include <errno.h>
 
-#include "../transport/blkdev.h"
+#include "blkdev.h"
 #include "commit.h"
 
 /* Names and the superblock follow what they refer to. */

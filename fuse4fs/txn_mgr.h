@@ -95,7 +95,7 @@ void ranges_fini(struct ranges *rs);
  * later; else the error of the abort that followed.
  */
 int commit_run(struct txn_mgr *m) REQUIRES(m->lock);
-/* Stops writing for good; the first error is kept. */
+/* Stops writing for good; the first error is kept. The caller changes fs->state. */
 void commit_abort_locked(struct txn_mgr *m, int err) REQUIRES(m->lock);
 
 /* With the pins and the transaction it still has. NULL is fine. */
