@@ -115,7 +115,7 @@ struct buf *shard_add(struct shard *s, uint64_t pblk)
 	b->seed = 0;
 	b->err = 0;
 	b->verified = false;
-	b->recent = true;
+	b->recent = false;	/* a second use earns it: one long scan does not flush all */
 	b->checkpoint = false;
 	b->forgotten = false;
 	atomic_store(&b->touched, false);
