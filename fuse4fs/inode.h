@@ -79,8 +79,8 @@ struct inode {
 int inode_cache_open(struct fs *fs, struct inode_cache **ret);
 /*
  * Frees all inodes; none may be referenced. Unlinked ones that the kernel still knew
- * are deleted first where the state allows writing (own handles), so: before txn_close.
- * NULL is fine. The orphans must be closed after this.
+ * are deleted first where the state allows writing (own handles), so: before orphan_close
+ * and txn_close. NULL is fine.
  */
 void inode_cache_close(struct inode_cache *c);
 

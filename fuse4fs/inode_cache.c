@@ -8,6 +8,8 @@
  *   on the LRU            LIVE, no reference, nlink > 0: the first to go
  *   neither               LIVE, no reference, nlink 0: the kernel still knows it, or
  *                         the file system may not be written to delete it;
+ *                         LIVE, an orphan with links: its truncate failed half-way, and
+ *                         the chain of orphans goes through it;
  *                         DEAD: its deletion failed, so it must not come back
  * A DEAD inode leaves the table before its number is freed (evict.c), so a number that
  * ialloc_new hands out is never in the table, unless the bitmap is wrong.
@@ -306,12 +308,25 @@ void inode_put(struct inode *inode)
 	claimed = claim_for_evict(inode);
 	if (!inode->refs && !inode->hashed)
 		victim = inode;
-	else if (!inode->refs && inode->state == INODE_LIVE && inode->nlink)
+	else if (!inode->refs && inode->state == INODE_LIVE && inode->nlink && !inode->orphan)
 		victim = lru_add(c, s, inode);
 	mutex_unlock(&s->lock);
 	inode_free(victim);
 	if (claimed)
 		evict(inode);
+}
+
+int inode_put_delete(struct inode *inode)
+{
+	struct inode_shard *s = shard_of(inode->fs->inodes, inode->ino);
+	bool last;
+
+	mutex_lock(&s->lock);
+	last = --inode->refs == 0;
+	if (last)
+		inode->state = INODE_DEAD;
+	mutex_unlock(&s->lock);
+	return last ? evict(inode) : -EBUSY;
 }
 
 void inode_forgotten(struct fs *fs, uint32_t ino)

@@ -38,6 +38,9 @@ static inline struct mutex *inode_slot_lock(struct fs *fs, uint32_t ino)
 enum { INODE_ALLOW_INTERNAL = 1, INODE_ALLOW_UNLINKED = 2 };
 /* inode_get with exceptions: reserved and EA inodes; unlinked ones not yet in core. */
 int inode_get_allow(struct fs *fs, uint32_t ino, unsigned allow, struct inode **ret);
+/* inode_put of an unlinked inode's last reference that deletes it whoever knows it.
+ * Errors as inode_evict. */
+int inode_put_delete(struct inode *inode);
 /* A blank inode with zeroed raw, locks made, refs 1, not hashed. NULL: no memory. */
 struct inode *inode_alloc(struct fs *fs, uint32_t ino);
 /* No reference, not hashed; NULL is fine. */
