@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The bottom of the device stack for local images: file, lock, window.
+ *
+ * The lock comes before anything is read, so that a second mount which waits for the
+ * first sees what that one wrote. It covers the whole image, whatever the window.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "device.h"
+#include "transport/file.h"
+#include "transport/imguse.h"
+#include "transport/partition.h"
+#include "transport/slice.h"
+
+static int fail(int err, char *why, size_t why_len, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+static int fail(int err, char *why, size_t why_len, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, why_len, fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+static int check_options(const struct device_options *opt, char *why, size_t why_len)
+{
+	if (!opt->image || !*opt->image)
+		return fail(-EINVAL, why, why_len, "no image was named");
+	if (opt->partition < 0)
+		return fail(-EINVAL, why, why_len, "partition=%d: partitions count from 1",
+			    opt->partition);
+	if (opt->partition && (opt->offset || opt->sizelimit))
+		return fail(-EINVAL, why, why_len,
+			    "partition= says where to look, as offset= and sizelimit= do; "
+			    "give one or the other");
+	return 0;
+}
+
+/* -1 in *ret_fd: the image is a path. A file of such a name is "./fd:3". */
+static int parse_fd(const char *image, int *ret_fd, char *why, size_t why_len)
+{
+	const char *digits = image + 3;
+	unsigned long n;
+
+	*ret_fd = -1;
+	if (strncmp(image, "fd:", 3) != 0)
+		return 0;
+	if (!*digits || digits[strspn(digits, "0123456789")] || strlen(digits) > 9)
+		return fail(-EINVAL, why, why_len,
+			    "%s: fd: is followed by the number of an open descriptor", image);
+	n = strtoul(digits, NULL, 10);
+	if (n <= STDERR_FILENO)
+		return fail(-EINVAL, why, why_len,
+			    "%s: 0, 1 and 2 are the standard streams; pass the image as 3 or more",
+			    image);
+	*ret_fd = (int)n;
+	return 0;
+}
+
+static int explain_busy(const char *image, char *why, size_t why_len)
+{
+	struct stat st;
+	char how[1200];
+
+	if (stat(image, &st) < 0 || !S_ISBLK(st.st_mode))
+		return fail(-EBUSY, why, why_len, "%s is in use by the kernel or a running program",
+			    image);
+	imguse_claimed(st.st_rdev, how, sizeof(how));
+	return fail(-EBUSY, why, why_len, "%s is in use %s; unmount or release it there first",
+		    image, how);
+}
+
+static int explain_denied(const struct device_options *opt, int fd, char *why, size_t why_len)
+{
+	if (fd >= 0)
+		return fail(-EACCES, why, why_len, "%s is not open for reading%s%s", opt->image,
+			    opt->readonly ? "" : " and writing",
+			    opt->readonly ? "" : "; open it so, or mount with -o ro");
+	if (!opt->readonly && faccessat(AT_FDCWD, opt->image, R_OK, AT_EACCESS) == 0)
+		return fail(-EACCES, why, why_len,
+			    "%s: no permission to write; it can be read: mount with -o ro",
+			    opt->image);
+	return fail(-EACCES, why, why_len,
+		    "%s: permission denied; its owner has to grant you access", opt->image);
+}
+
+/* Turns an error of file_dev_open into a sentence; returns it. */
+static int explain_open(const struct device_options *opt, int fd, int err, char *why,
+			size_t why_len)
+{
+	static const struct { int err; const char *text; } texts[] = {
+		{ -ENOENT, "does not exist" },
+		{ -EISDIR, "is a directory; name an image file or a block device" },
+		{ -ENOTBLK, "is neither a regular file nor a block device" },
+		{ -ENODATA, "is empty; make a file system in it with mke2fs first" },
+		{ -EROFS, "cannot be written where it is; mount with -o ro" },
+		{ -EBADF, "is not an open descriptor" },
+		{ -EINVAL, "is open with O_APPEND or O_DIRECT; open it without" },
+	};
+
+	if (err == -EACCES || err == -EPERM)
+		return explain_denied(opt, fd, why, why_len);
+	if (err == -EBUSY || err == -ETXTBSY)
+		return explain_busy(opt->image, why, why_len);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		if (texts[i].err == err)
+			return fail(err, why, why_len, "%s %s", opt->image, texts[i].text);
+	}
+	return fail(err, why, why_len, "%s cannot be opened: %s", opt->image, strerror(-err));
+}
+
+static int take_lock(const struct device_options *opt, struct blkdev *dev, int inherited,
+		     struct imglock **ret, char *why, size_t why_len)
+{
+	struct imglock_request req = {
+		.fd = file_dev_fd(dev),
+		.path = inherited < 0 ? opt->image : NULL,
+		.readonly = opt->readonly,
+		.mode = opt->lock,
+		.timeout_ms = opt->lock_timeout_ms,
+	};
+	char phrase[1400];
+	int err;
+
+	err = imglock_take(&req, ret, phrase, sizeof(phrase));
+	if (err == -EBUSY)
+		return fail(err, why, why_len, "%s %s; unmount or release it there first",
+			    opt->image, phrase);
+	if (err == -ENOLCK)
+		return fail(err, why, why_len, "%s %s", opt->image, phrase);
+	if (err)
+		return fail(err, why, why_len, "%s cannot be locked: %s", opt->image,
+			    strerror(-err));
+	return 0;
+}
+
+static int explain_window(const struct device_options *opt, uint64_t size, char *why,
+			  size_t why_len)
+{
+	unsigned long long have = size;
+
+	if (opt->offset >= size)
+		return fail(-EINVAL, why, why_len,
+			    "offset=%llu is not inside %s, which has %llu bytes",
+			    (unsigned long long)opt->offset, opt->image, have);
+	return fail(-EINVAL, why, why_len,
+		    "sizelimit=%llu after offset=%llu does not fit into %s, which has %llu bytes",
+		    (unsigned long long)opt->sizelimit, (unsigned long long)opt->offset,
+		    opt->image, have);
+}
+
+/* Replaces *dev by the window asked for; on failure *dev is as it was. */
+static int cut_window(const struct device_options *opt, struct blkdev **dev, char *why,
+		      size_t why_len)
+{
+	uint64_t off = opt->offset, len = opt->sizelimit;
+	char phrase[512];
+	int err;
+
+	if (opt->partition) {
+		err = partition_find(*dev, opt->partition, phrase, sizeof(phrase), &off, &len);
+		if (err)
+			return fail(err, why, why_len, "%s %s", opt->image, phrase);
+	}
+	if (off == 0 && len == 0)
+		return 0;
+	err = slice_dev_open(*dev, off, len, dev);
+	if (err == -EINVAL)
+		return explain_window(opt, blkdev_size(*dev), why, why_len);
+	return err ? fail(err, why, why_len, "%s: %s", opt->image, strerror(-err)) : 0;
+}
+
+int device_open(const struct device_options *opt, struct blkdev **ret,
+		struct imglock **ret_lock, char *why, size_t why_len)
+{
+	struct imglock *lock = NULL;
+	struct blkdev *dev;
+	int err, fd;
+
+	err = check_options(opt, why, why_len);
+	if (err)
+		return err;
+	err = parse_fd(opt->image, &fd, why, why_len);
+	if (err)
+		return err;
+	err = file_dev_open(opt->image, fd, opt->readonly, &dev);
+	if (err)
+		return explain_open(opt, fd, err, why, why_len);
+	err = take_lock(opt, dev, fd, &lock, why, why_len);
+	if (!err)
+		err = cut_window(opt, &dev, why, why_len);
+	if (err) {
+		blkdev_close(dev);
+		imglock_release(lock);
+		return err;
+	}
+	*ret = dev;
+	*ret_lock = lock;
+	return 0;
+}
