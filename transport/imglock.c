@@ -182,7 +182,7 @@ static int attempt(const struct imglock_request *req, const struct stat *st,
 		   struct reason why, int *ret_fd)
 {
 	char how[1200];
-	int err, fd;
+	int err, fd = -1;
 
 	err = open_own(req, st, &fd);
 	if (err == -EBUSY && why.buf) {

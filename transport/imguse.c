@@ -138,7 +138,7 @@ static bool first_entry(const char *path, char *name, size_t len)
 	while (dir && !found && (entry = readdir(dir))) {
 		if (entry->d_name[0] == '.')
 			continue;
-		snprintf(name, len, "%s", entry->d_name);
+		snprintf(name, len, "%.*s", (int)len - 1, entry->d_name);
 		found = true;
 	}
 	if (dir)

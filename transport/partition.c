@@ -286,8 +286,8 @@ int partition_find(struct blkdev *dev, unsigned number, char *why, size_t why_le
 		   uint64_t *ret_off, uint64_t *ret_len)
 {
 	struct mbr_sector mbr;
-	blkid_probe pr;
-	int err, fd;
+	blkid_probe pr = NULL;
+	int err, fd = -1;
 
 	if (blkdev_size(dev) < 3 * MBR_SECTOR_LEN)
 		return fail(-ENODATA, why, why_len, "is too small for a partition table");
