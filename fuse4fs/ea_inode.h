@@ -19,27 +19,28 @@
 
 enum { EA_MAX_RUNS = 64 };
 
-/* Blocks reserved in core for a value to come. */
+/* Blocks for a value to come: reserved in core, or allocated in a handle. */
 struct ea_space {
+	bool allocated;
 	unsigned nruns;
 	struct { uint64_t pblk; uint32_t len; } runs[EA_MAX_RUNS];
 };
 
-/* -ENOSPC, also when free space is too scattered. Needs no handle. */
+/* -ENOSPC, also when free space is too scattered. May wait for a commit: not in a handle. */
 int ea_space_reserve(struct fs *fs, const struct inode *owner, uint32_t size,
 		     struct ea_space *ret);
+/* Reserved ones. */
 void ea_space_release(struct fs *fs, struct ea_space *s);
 
 /* The ea_inode of an entry of owner, referenced. -EUCLEAN (logged) when it is none. */
 int ea_inode_open(struct inode *owner, uint32_t ea_ino, struct inode **ret);
-/*
- * Copies the value; size must be what the entry says and the inode has. Checks the hash
- * and, if ent_hash, the entry's. -EUCLEAN (logged), -EIO, -ENOMEM.
- */
+/* Copies the value of ent->val.size bytes, checked against its hash and the entry's.
+ * -EUCLEAN (logged), -EIO, -ENOMEM. */
 int ea_inode_read(struct inode *owner, struct inode *ea, const struct xattr_ent *ent,
 		  void *value);
-/* A new one holding value, count 1, from space (consumed, also on failure). Referenced,
- * NEW and locked: ea_inode_publish or ea_inode_abandon it in the same handle. */
+/* A new one holding value, count 1, from reserved space (consumed, also on failure) or, if
+ * that is empty, from what it allocates. Referenced, NEW and locked: ea_inode_publish or
+ * ea_inode_abandon it in the same handle. */
 int ea_inode_make(struct handle *h, struct inode *owner, const void *value, uint32_t size,
 		  struct ea_space *space, struct inode **ret);
 void ea_inode_publish(struct inode *ea);
@@ -48,7 +49,7 @@ void ea_inode_abandon(struct handle *h, struct inode *ea);
 /* Puts a value of the same size in place. ea's count is 1. */
 int ea_inode_rewrite(struct handle *h, struct inode *ea, const void *value, uint32_t size);
 /* Changes the count by +1 or -1. At 0: unlinked and an orphan; inode_put deletes it. */
-int ea_inode_count(struct handle *h, struct inode *ea, int by);
+int ea_inode_count(struct handle *h, struct inode *owner, struct inode *ea, int by);
 uint64_t ea_inode_refs(struct inode *owner, struct inode *ea);
 /* e_hash of key's entry with this ea_inode. */
 uint32_t ea_inode_ent_hash(struct inode *ea, const struct xattr_key *key);

@@ -64,14 +64,22 @@ int xattr_ibody_load(struct inode *inode, struct xattr_area *ret)
 	return 0;
 }
 
-void xattr_ibody_store(struct inode *inode, const struct xattr_area *a)
+void xattr_ibody_swap(struct inode *inode, struct xattr_area *a)
 {
 	uint32_t size, off = area_place(inode, &size);
+	uint8_t *area = inode->raw + off, *magic = area - MAGIC_LEN;
 
 	if (!size || a->size != size)
 		return;
-	put_le32(inode->raw + off - MAGIC_LEN, xattr_area_empty(a) ? 0 : EXT2_EXT_ATTR_MAGIC);
-	memcpy(inode->raw + off, a->base, size);
+	if (get_le32(magic) != EXT2_EXT_ATTR_MAGIC)
+		memset(area, 0, size);
+	put_le32(magic, xattr_area_empty(a) ? 0 : EXT2_EXT_ATTR_MAGIC);
+	for (uint32_t i = 0; i < size; i++) {
+		uint8_t byte = area[i];
+
+		area[i] = a->base[i];
+		a->base[i] = byte;
+	}
 }
 
 ssize_t xattr_ibody_data_view(struct inode *inode, const void **ret_data)
@@ -118,7 +126,7 @@ int xattr_ibody_data_set(struct inode *inode, const void *value, size_t size, bo
 	else if (!err)
 		err = xattr_area_set(&a, &data_key, &val);
 	if (!err)
-		xattr_ibody_store(inode, &a);
+		xattr_ibody_swap(inode, &a);
 	free(a.base);
 	return err;
 }
