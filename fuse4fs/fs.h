@@ -102,6 +102,7 @@ struct fs {
 	uint8_t def_hash_version;		/* EXT2_HASH_*, signedness applied */
 	uint32_t hash_seed[4];
 	struct timespec mount_time;
+	bool marked_mounted;			/* the superblock on disk says: in use, not clean */
 	uint64_t reserved_blocks;		/* only for root (s_r_blocks_count) */
 	uint64_t overhead_blocks;		/* superblocks, descriptors, bitmaps, tables */
 	uint32_t cluster_bits;			/* log2 blocks per cluster; bigalloc, ro only */
@@ -116,6 +117,9 @@ struct fs {
 	/* Held by renames between directories: the tree's shape stands still (ops_rename.c).
 	 * Outermost lock. */
 	struct mutex rename_lock;
+
+	/* Bytes of an xattr block, by number (xattr_block.c). Leaves but for the cache's. */
+	struct mutex xattr_locks[16];
 
 	struct mutex super_lock;
 	/* In-core copies that super_seal (super.c) writes to the superblock. */

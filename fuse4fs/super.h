@@ -1,9 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The primary superblock in the cache: counts, state, errors, label. */
+/*
+ * The primary superblock in the cache: counts, state, errors, label.
+ *
+ * Its buf stays pinned from super_open to super_close. What changes all the time
+ * (free counts, write time, errors) lives in struct fs and is encoded by super_seal.
+ */
 #ifndef FUSE4FS_SUPER_H
 #define FUSE4FS_SUPER_H
 
 #include "txn.h"
+
+/* Pins the superblock's block; needs the cache. 0, -EIO, -ENOMEM. */
+int super_open(struct fs *fs);
+void super_close(struct fs *fs);
 
 /* Marks the superblock as changed in this transaction; super_seal fills it in. */
 int super_dirty(struct handle *h);
@@ -12,13 +21,23 @@ int super_seal(struct fs *fs);
 void super_add_free(struct fs *fs, int64_t blocks, int64_t inodes);
 /* Turns on a feature the image may gain in use (large_file, dir_nlink, ...). */
 int super_set_feature(struct handle *h, uint32_t compat, uint32_t incompat, uint32_t ro_compat);
+/* Turns off a feature that only says what is there now (orphan_present, needs_recovery). */
+int super_clear_feature(struct handle *h, uint32_t compat, uint32_t incompat,
+			uint32_t ro_compat);
 /* First orphan inode (s_last_orphan). */
 uint32_t super_last_orphan(struct fs *fs);
 int super_set_last_orphan(struct handle *h, uint32_t ino);
-/* Mount: clears EXT2_VALID_FS, counts the mount; unmount: sets it. Own handles. */
+/* label: 16 bytes, NUL-padded. */
+void super_label(struct fs *fs, char label[16]);
+int super_set_label(struct handle *h, const char label[16]);
+/*
+ * Mount: clears EXT2_VALID_FS, counts the mount. Unmount: restores the state found at
+ * mount, plus EXT2_ERROR_FS if there were errors. Own handles; durable on return.
+ */
 int super_mark_mounted(struct fs *fs);
 int super_mark_clean(struct fs *fs);
-/* Writes the error fields straight to the device, past the transactions. */
+/* Writes the error fields straight to the device, past the transactions: the last
+ * thing that is written after an abort. Nothing on a read-only mount. */
 void super_write_error(struct fs *fs);
 
 #endif

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Opening and closing a file system.
+ *
+ * Nothing is believed before it is checked: superblock, features, then the journal is
+ * replayed, and because that may bring another superblock, everything is checked again.
+ * Parts are opened bottom up and closed top down; fs_free copes with any prefix of them.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "blkdev.h"
+#include "fs_internal.h"
+#include "group.h"
+#include "inode.h"
+#include "iomgr.h"
+#include "orphan.h"
+#include "overlay.h"
+#include "recover.h"
+#include "super.h"
+#include "txn.h"
+
+enum { SUPER_OFF = 1024, DEFAULT_CACHE = 32 << 20, OVERLAY_MAX = 1 << 30 };
+
+/* Where the sentence for the user goes; the first one counts. */
+struct why {
+	char *text;
+	size_t len;
+};
+
+static int explain(const struct why *why, int err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static int explain(const struct why *why, int err, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (why->text[0])
+		return err;
+	va_start(ap, fmt);
+	vsnprintf(why->text, why->len, fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+static void close_codec(struct fs *fs)
+{
+	/* Opened without EXT2_FLAG_RW: freeing writes nothing. */
+	if (fs->e2)
+		ext2fs_free(fs->e2);
+	fs->e2 = NULL;
+}
+
+static int open_codec(struct fs *fs, const struct why *why)
+{
+	char name[IOMGR_NAME_SIZE];
+	errcode_t err;
+
+	iomgr_name(fs->dev, name);
+	/* Options "": with NULL the library would look for some in the name. */
+	err = ext2fs_open2(name, "", EXT2_FLAG_64BITS | EXT2_FLAG_SOFTSUPP_FEATURES |
+			   EXT2_FLAG_SKIP_MMP, 0, 0, iomgr_blkdev(), &fs->e2);
+	if (!err)
+		return 0;
+	fs->e2 = NULL;
+	return explain(why, fs_errno(err),
+		       "the superblock or the group descriptors cannot be used (%s); run e2fsck",
+		       error_message(err));
+}
+
+static int load_super(struct fs *fs, const struct why *why)
+{
+	struct ext2_super_block sb;
+	int ret;
+
+	if (blkdev_size(fs->dev) < SUPER_OFF + sizeof(sb))
+		return explain(why, -EINVAL, "no ext2, ext3 or ext4 file system found");
+	ret = blkdev_read(fs->dev, &sb, sizeof(sb), SUPER_OFF);
+	if (ret)
+		return explain(why, ret, "cannot read the superblock: %s", strerror(-ret));
+	ret = fs_check_super(&sb, blkdev_size(fs->dev), fs->opt.readonly, why->text, why->len);
+	if (ret)
+		return ret;
+	ret = open_codec(fs, why);
+	if (ret)
+		return ret;
+	fs_decode_super(fs);
+	return 0;
+}
+
+static bool needs_recovery(const struct fs *fs)
+{
+	return ext2fs_has_feature_journal_needs_recovery(fs->e2->super) && fs->has_journal;
+}
+
+static void log_recovery(struct fs *fs, const struct recover_result *r)
+{
+	if (!r->dirty)
+		return;
+	fs_log(fs, FS_LOG_INFO, "journal recovered%s: %" PRIu64 " blocks of transactions %" PRIu32
+	       " to %" PRIu32 "%s", fs->overlay ? " in memory" : "", r->blocks, r->first_tid,
+	       r->last_tid, r->torn ? "; its end was incomplete" : "");
+}
+
+/* Replays the journal, into memory when nothing may be written, and starts over. */
+static int recover(struct fs *fs, const struct why *why)
+{
+	struct recover_result result = { 0 };
+	struct blkdev *src = fs->dev;
+	int ret;
+
+	if (fs->opt.norecovery) {
+		fs_log(fs, FS_LOG_WARN, "the journal is not replayed, as asked: what is seen may be inconsistent");
+		return 0;
+	}
+	if (fs->opt.readonly) {
+		ret = overlay_dev_open(src, false, OVERLAY_MAX, &fs->overlay);
+		if (ret)
+			return ret;
+		fs->dev = fs->overlay;
+	}
+	ret = recover_journal(fs->e2, src, fs->dev, &result, why->text, why->len);
+	if (ret)
+		return explain(why, ret, "the journal cannot be replayed (%s); run e2fsck, or mount with -o ro,norecovery",
+			       strerror(-ret));
+	log_recovery(fs, &result);
+	close_codec(fs);
+	ret = load_super(fs, why);
+	if (ret)
+		return ret;
+	if (needs_recovery(fs))
+		return explain(why, -EUCLEAN, "it still needs recovery after the journal was replayed; run e2fsck");
+	return 0;
+}
+
+static void warn_about_state(struct fs *fs)
+{
+	if (fs->mount_state & EXT2_ERROR_FS)
+		fs_log(fs, FS_LOG_WARN, "errors were found earlier; running e2fsck is recommended");
+	else if (!(fs->mount_state & EXT2_VALID_FS))
+		fs_log(fs, FS_LOG_WARN, "not unmounted cleanly; running e2fsck is recommended");
+}
+
+/* The parts, bottom up. */
+static int open_parts(struct fs *fs, const struct why *why)
+{
+	size_t bytes = fs->opt.cache_bytes ? fs->opt.cache_bytes : DEFAULT_CACHE;
+	int ret;
+
+	ret = cache_open(fs, bytes, &fs->cache);
+	if (ret)
+		return ret;
+	ret = super_open(fs);
+	if (ret)
+		return ret;
+	ret = group_open(fs, &fs->groups, why->text, why->len);
+	if (ret)
+		return ret;
+	ret = txn_open(fs, &fs->txns);
+	if (ret)
+		return ret;
+	ret = inode_cache_open(fs, &fs->inodes);
+	if (ret)
+		return ret;
+	ret = orphan_open(fs, &fs->orphans);
+	if (ret)
+		return explain(why, ret, "the orphan file cannot be used; run e2fsck");
+	return 0;
+}
+
+/* Not clean from now on, which is on the disk before anything else changes. */
+static int start_writing(struct fs *fs, const struct why *why)
+{
+	int ret;
+
+	if (fs->opt.readonly)
+		return 0;
+	ret = super_mark_mounted(fs);
+	if (ret)
+		return explain(why, ret, "cannot write the superblock: %s", strerror(-ret));
+	fs->marked_mounted = true;
+	ret = orphan_process(fs);
+	if (ret)
+		return explain(why, ret, "cannot finish deletions of the last mount: %s",
+			       strerror(-ret));
+	return 0;
+}
+
+static int open_steps(struct fs *fs, const struct why *why)
+{
+	int ret;
+
+	if (fs->dev->info.readonly && !fs->opt.readonly)
+		return explain(why, -EROFS, "the image cannot be written; mount it read-only (-o ro)");
+	ret = load_super(fs, why);
+	if (ret)
+		return ret;
+	if (needs_recovery(fs)) {
+		ret = recover(fs, why);
+		if (ret)
+			return ret;
+	}
+	warn_about_state(fs);
+	ret = open_parts(fs, why);
+	if (ret)
+		return ret;
+	return start_writing(fs, why);
+}
+
+static void keep_first(int *first, int err)
+{
+	if (!*first)
+		*first = err;
+}
+
+/*
+ * Orphans nobody holds any more are deleted, everything is committed, and only if all of
+ * that worked the superblock says clean. After an abort every step is refused by itself.
+ */
+static int fs_free(struct fs *fs)
+{
+	bool rw = fs->marked_mounted;
+	int ret = 0;
+
+	/* The kernel knows no inode any more. */
+	fs->opt.inode_known = NULL;
+	inode_cache_close(fs->inodes);
+	orphan_close(fs->orphans);
+	if (rw) {
+		keep_first(&ret, fs_may_write(fs));
+		keep_first(&ret, ret ? 0 : txn_commit_now(fs));
+		keep_first(&ret, ret ? 0 : super_mark_clean(fs));
+	}
+	if (fs->txns)
+		keep_first(&ret, txn_close(fs->txns));
+	group_close(fs->groups);
+	super_close(fs);
+	cache_close(fs->cache);
+	if (rw && !ret)
+		keep_first(&ret, blkdev_flush(fs->dev));
+	close_codec(fs);
+	if (fs->overlay)
+		(void)blkdev_close(fs->overlay);
+	mutex_fini(&fs->super_lock);
+	mutex_fini(&fs->log_lock);
+	free(fs);
+	return ret;
+}
+
+int fs_open(struct blkdev *dev, const struct fs_options *opt, struct fs **ret_fs, char *why_text,
+	    size_t why_len)
+{
+	char unread[2];
+	struct why why = { why_text, why_len };
+	struct fs *fs;
+	int ret;
+
+	if (!why.text || !why.len)
+		why = (struct why){ unread, sizeof(unread) };
+	why.text[0] = '\0';
+	fs = calloc(1, sizeof(*fs));
+	if (!fs)
+		return explain(&why, -ENOMEM, "not enough memory");
+	fs->dev = dev;
+	fs->opt = *opt;
+	fs->opt.readonly |= fs->opt.norecovery;
+	fs->state = fs->opt.readonly ? FS_RO : FS_RW;
+	fs->mount_time = fs_now();
+	mutex_init(&fs->super_lock);
+	mutex_init(&fs->log_lock);
+	ret = open_steps(fs, &why);
+	if (ret) {
+		explain(&why, ret, "%s", strerror(-ret));
+		(void)fs_free(fs);
+		return ret;
+	}
+	*ret_fs = fs;
+	return 0;
+}
+
+int fs_close(struct fs *fs)
+{
+	return fs ? fs_free(fs) : 0;
+}
