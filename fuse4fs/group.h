@@ -13,13 +13,22 @@
 
 #include "txn.h"
 
-int group_open(struct fs *fs, struct groups **ret);
+/*
+ * Reads and checks every descriptor (from fs->e2); sets fs->free_blocks, free_inodes,
+ * avail_blocks, overhead_blocks. Wrong descriptors: -EUCLEAN, but on a read-only mount
+ * only a log line. why: sentence for the user. Also -ENOMEM.
+ */
+int group_open(struct fs *fs, struct groups **ret, char *why, size_t why_len);
+/* The transactions must be closed. NULL is fine. */
 void group_close(struct groups *g);
+/* Blocks nobody uses or has reserved, for statfs. */
+uint64_t group_free_blocks(struct fs *fs);
 
 /* Called by a commit while no handle is open: encode counts and checksums of
  * groups changed since the last call into descriptor blocks (already in txn). */
 int group_seal(struct fs *fs);
-/* Called when a commit is durable. discard_err is ignored. */
+/* Called when a commit is durable (and the discard done), with no lock held: what it
+ * freed may be allocated again. */
 void group_release_blocks(struct fs *fs, uint64_t pblk, uint64_t n);
 void group_release_inode(struct fs *fs, uint32_t ino);
 
@@ -30,7 +39,9 @@ void group_release_inode(struct fs *fs, uint32_t ino);
  */
 
 /* goal: preferred first block; want >= 1 blocks; returns the best run found, of
- * at least 1 block. root: may use the root-reserved blocks. -ENOSPC; -EIO; -EUCLEAN. */
+ * at least 1 block, inside one group. root: may use the root-reserved blocks. -ENOSPC;
+ * -EROFS, -EIO by state; -ENOMEM. Call it with no handle: it may wait for a commit that
+ * makes freed blocks usable. Groups with bad bitmaps are passed over. */
 int balloc_reserve(struct fs *fs, uint64_t goal, uint32_t want, bool root,
 		   uint64_t *ret_pblk, uint32_t *ret_len);
 /* Gives back (part of) a reservation that was not committed. */
@@ -40,7 +51,8 @@ int balloc_commit(struct handle *h, uint64_t pblk, uint32_t len);
 /* Frees blocks. metadata: revoke and drop cached copies. -EUCLEAN when a block was
  * already free or is a system block (logged; nothing freed of that group). */
 int balloc_free(struct handle *h, uint64_t pblk, uint64_t len, bool metadata);
-/* One metadata block, reserved and committed at once. */
+/* One metadata block, reserved and committed at once. May use the root-reserved blocks:
+ * it belongs to data that has its room already. Never waits for a commit. */
 int balloc_new_block(struct handle *h, uint64_t goal, uint64_t *ret_pblk);
 /* Where a new inode's data should start. */
 uint64_t balloc_goal(struct fs *fs, const struct inode *inode);
