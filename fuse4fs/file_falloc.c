@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * fallocate: reserving, punching and zeroing ranges.
+ *
+ * All of it excludes readers and writers (inode->io). Edges that cover part of a block
+ * are zeroed on the device; whole blocks change state in the map, one run and one handle
+ * at a time, so a failure leaves a part of the range done and the size as it was.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+
+#include "file_internal.h"
+
+/* Blocks of [lblk, end) that are holes. */
+static int count_holes(struct inode *inode, uint64_t lblk, uint64_t end, uint64_t *ret_nblks)
+{
+	uint64_t n = 0;
+
+	while (lblk < end) {
+		struct run run;
+		int err = map_lookup(inode, lblk, &run);
+
+		if (err)
+			return err;
+		if (run.flags & RUN_HOLE)
+			n += MIN(end, file_run_end(&run)) - lblk;
+		lblk = file_run_end(&run);
+	}
+	*ret_nblks = n;
+	return 0;
+}
+
+/* Unwritten blocks for the start of a hole; *lblk moves on. */
+static int fill_hole(struct inode *inode, uint64_t *lblk, uint64_t end, bool root)
+{
+	struct run run = { .lblk = *lblk, .flags = RUN_UNWRITTEN };
+	uint32_t want = MIN(end - *lblk, (uint64_t)map_max_insert(inode));
+	struct handle h;
+	int err;
+
+	err = map_reserve(inode, *lblk, want, 0, root, &run.pblk, &run.len);
+	if (err)
+		return err;
+	err = txn_begin(inode->fs, file_insert_credits(inode, run.pblk, run.len), &h);
+	if (err) {
+		balloc_unreserve(inode->fs, run.pblk, run.len);
+		return err;
+	}
+	err = file_insert(&h, inode, &run);
+	if (!err)
+		err = inode_store(&h, inode, true);
+	txn_stop(&h);
+	*lblk += run.len;
+	return err;
+}
+
+/* Written blocks to unwritten ones; *lblk moves on. */
+static int make_unwritten(struct inode *inode, uint64_t *lblk, uint64_t end)
+{
+	uint32_t len = MIN(end - *lblk, (uint64_t)map_max_insert(inode));
+	struct handle h;
+	int err, err2;
+
+	err = txn_begin(inode->fs, 2 * map_credits(inode) + INODE_STORE_CREDITS, &h);
+	if (err)
+		return err;
+	err = map_convert(&h, inode, *lblk, len, true);
+	err2 = inode_store(&h, inode, true);
+	txn_stop(&h);
+	*lblk += len;
+	return err ? err : err2;
+}
+
+/* One run of allocate's range. */
+static int unwritten_step(struct inode *inode, uint64_t *lblk, uint64_t end, bool zero, bool root)
+{
+	struct run run;
+	int err;
+
+	err = map_lookup(inode, *lblk, &run);
+	if (err)
+		return err;
+	end = MIN(end, file_run_end(&run));
+	if (run.flags & RUN_HOLE)
+		return fill_hole(inode, lblk, end, root);
+	if (run.flags == 0 && zero)
+		return make_unwritten(inode, lblk, end);
+	*lblk = end;
+	return 0;
+}
+
+static uint64_t free_blocks(struct fs *fs)
+{
+	int64_t n;
+
+	mutex_lock(&fs->super_lock);
+	n = fs->free_blocks;
+	mutex_unlock(&fs->super_lock);
+	return MAX(n, 0);
+}
+
+/* Makes [lblk, end) allocated; with zero, also unwritten. */
+static int allocate(struct inode *inode, uint64_t lblk, uint64_t end, bool zero, bool root)
+{
+	uint64_t holes;
+	int err;
+
+	rwlock_read(&inode->lock);
+	err = count_holes(inode, lblk, end, &holes);
+	rwlock_read_unlock(&inode->lock);
+	if (err)
+		return err;
+	/* Do not fill the file system only to fail. */
+	if (holes > free_blocks(inode->fs))
+		return -ENOSPC;
+	while (lblk < end && !err) {
+		rwlock_write(&inode->lock);
+		err = unwritten_step(inode, &lblk, end, zero, root);
+		rwlock_write_unlock(&inode->lock);
+	}
+	return err;
+}
+
+/* The end of a successful call: times, and the size where it grows. */
+static int set_size(struct inode *inode, uint64_t size)
+{
+	struct handle h;
+	int err;
+
+	rwlock_write(&inode->lock);
+	err = txn_begin(inode->fs, INODE_STORE_CREDITS, &h);
+	if (!err) {
+		inode->size = MAX(inode->size, size);
+		inode->mtime = inode->ctime = fs_now();
+		err = inode_store(&h, inode, true);
+		txn_stop(&h);
+	}
+	rwlock_write_unlock(&inode->lock);
+	return err;
+}
+
+/* Zeroes the parts of blocks at both ends of [off, end); what is between is whole. */
+static int zero_edges(struct inode *inode, uint64_t off, uint64_t end)
+{
+	uint64_t bs = inode->fs->block_size;
+	uint64_t first_end = MIN(end, round_up(off, bs)), last_start = round_down(end, bs);
+	int err;
+
+	err = file_zero_part(inode, off, first_end);
+	return err ? err : file_zero_part(inode, MAX(last_start, first_end), end);
+}
+
+static uint64_t current_size(struct inode *inode)
+{
+	uint64_t size;
+
+	rwlock_read(&inode->lock);
+	size = inode->size;
+	rwlock_read_unlock(&inode->lock);
+	return size;
+}
+
+static int punch(struct inode *inode, uint64_t off, uint64_t end)
+{
+	uint64_t from = file_lblk_up(inode, off), to, size = current_size(inode);
+	struct timespec now = fs_now();
+	int err;
+
+	/* The last block goes as a whole: behind the end there are only zeros. */
+	if (end >= size)
+		end = MAX(end, round_up(size, inode->fs->block_size));
+	to = file_lblk(inode, end);
+	err = zero_edges(inode, off, end);
+	if (!err && from < to)
+		err = file_unmap(inode, from, to, &now);
+	return err ? err : set_size(inode, 0);
+}
+
+static int zero_range(struct inode *inode, uint64_t off, uint64_t end, uint64_t size, bool root)
+{
+	uint64_t from = file_lblk_up(inode, off), to = file_lblk(inode, end);
+	int err;
+
+	err = allocate(inode, file_lblk(inode, off), file_lblk_up(inode, end), false, root);
+	if (!err)
+		err = zero_edges(inode, off, end);
+	if (!err && from < to)
+		err = allocate(inode, from, to, true, root);
+	return err ? err : set_size(inode, size);
+}
+
+/* Bytes behind the old end that become part of the file must be zeros. */
+static int clean_tail(struct inode *inode, uint64_t size)
+{
+	uint64_t old = current_size(inode);
+
+	if (size <= old)
+		return 0;
+	return file_zero_part(inode, old, round_up(old, inode->fs->block_size));
+}
+
+static int falloc_locked(struct inode *inode, int mode, uint64_t off, uint64_t end, bool root)
+{
+	uint64_t size = mode & FALLOC_FL_KEEP_SIZE ? 0 : end;
+	int err;
+
+	if (mode & FALLOC_FL_PUNCH_HOLE) {
+		err = file_inline_zero(inode, off, end);
+		return err ? MIN(err, 0) : punch(inode, off, end);
+	}
+	if (!(inode->flags & (EXT4_EXTENTS_FL | EXT4_INLINE_DATA_FL)))
+		return -EOPNOTSUPP;
+	err = file_inline_to_blocks(inode, root);
+	if (err)
+		return err;
+	if (!(inode->flags & EXT4_EXTENTS_FL))
+		return -EOPNOTSUPP;
+	err = clean_tail(inode, size);
+	if (err)
+		return err;
+	if (mode & FALLOC_FL_ZERO_RANGE)
+		return zero_range(inode, off, end, size, root);
+	err = allocate(inode, file_lblk(inode, off), file_lblk_up(inode, end), false, root);
+	return err ? err : set_size(inode, size);
+}
+
+static bool mode_supported(int mode)
+{
+	return mode == 0 || mode == FALLOC_FL_KEEP_SIZE ||
+	       mode == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE) ||
+	       (mode & ~FALLOC_FL_KEEP_SIZE) == FALLOC_FL_ZERO_RANGE;
+}
+
+int file_fallocate(struct inode *inode, int mode, uint64_t off, uint64_t len, bool root)
+{
+	uint64_t max = inode_max_size(inode);
+	int err = fs_may_write(inode->fs);
+
+	if (err)
+		return err;
+	if (!mode_supported(mode))
+		return -EOPNOTSUPP;
+	if (len == 0)
+		return -EINVAL;
+	if (off > max || len > max - off) {
+		if (!(mode & FALLOC_FL_PUNCH_HOLE))
+			return -EFBIG;
+		off = MIN(off, max);
+		len = max - off;
+	}
+	rwlock_write(&inode->io);
+	if (inode->flags & EXT2_IMMUTABLE_FL)
+		err = -EPERM;
+	else
+		err = falloc_locked(inode, mode, off, off + len, root);
+	rwlock_write_unlock(&inode->io);
+	if (!err && inode->fs->opt.sync)
+		err = inode_sync(inode, false);
+	return err;
+}

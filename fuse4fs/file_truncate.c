@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Cutting and growing files.
+ *
+ * The tail of the last block is cleared on the device before the handle that sets the
+ * size stops, so it is clean whenever the new size is durable; a crash in between may
+ * clear bytes that were about to be cut. Blocks are removed in the same handle if they
+ * fit; if not, the inode goes on the orphan list in it, and the rest follows.
+ */
+#include <errno.h>
+
+#include "file_internal.h"
+#include "orphan.h"
+
+static int grow(struct inode *inode, uint64_t size)
+{
+	struct handle h;
+	int err;
+
+	err = txn_begin(inode->fs, INODE_STORE_CREDITS, &h);
+	if (err)
+		return err;
+	inode->size = size;
+	inode->mtime = inode->ctime = fs_now();
+	err = inode_store(&h, inode, true);
+	txn_stop(&h);
+	return err;
+}
+
+/* One handle: sets the size and removes what it can from *lblk on. */
+static int cut_some(struct inode *inode, uint64_t size, uint64_t *lblk)
+{
+	struct handle h;
+	int err, err2;
+
+	err = txn_begin(inode->fs, map_remove_credits(inode) + INODE_STORE_CREDITS + ORPHAN_CREDITS,
+			&h);
+	if (err)
+		return err;
+	inode->size = size;
+	inode->mtime = inode->ctime = fs_now();
+	err = map_remove(&h, inode, *lblk, MAP_END, lblk);
+	if (err || *lblk < MAP_END)
+		err2 = orphan_add(&h, inode);
+	else
+		err2 = inode->nlink && inode->orphan ? orphan_del(&h, inode) : 0;
+	err = err ? err : err2;
+	err2 = inode_store(&h, inode, true);
+	txn_stop(&h);
+	return err ? err : err2;
+}
+
+static int cut(struct inode *inode, uint64_t size)
+{
+	uint64_t lblk = file_lblk_up(inode, size);
+	int err = 0;
+
+	do {
+		rwlock_write(&inode->lock);
+		map_discard_prealloc(inode);
+		err = cut_some(inode, size, &lblk);
+		rwlock_write_unlock(&inode->lock);
+	} while (!err && lblk < MAP_END);
+	return err;
+}
+
+static int truncate_mapped(struct inode *inode, uint64_t size)
+{
+	uint64_t old, tail = round_up(size, inode->fs->block_size);
+	int err;
+
+	rwlock_read(&inode->lock);
+	old = inode->size;
+	rwlock_read_unlock(&inode->lock);
+	if (size <= old) {
+		err = file_zero_part(inode, size, tail);
+		return err ? err : cut(inode, size);
+	}
+	/* What is to become visible behind the old end must be zeros. */
+	err = file_zero_part(inode, old, round_up(old, inode->fs->block_size));
+	if (err)
+		return err;
+	rwlock_write(&inode->lock);
+	err = grow(inode, size);
+	rwlock_write_unlock(&inode->lock);
+	return err;
+}
+
+int file_truncate(struct inode *inode, uint64_t size)
+{
+	int err = fs_may_write(inode->fs);
+
+	if (err)
+		return err;
+	if (size > inode_max_size(inode))
+		return -EFBIG;
+	rwlock_write(&inode->io);
+	err = file_inline_truncate(inode, size);
+	if (!err)
+		err = truncate_mapped(inode, size);
+	rwlock_write_unlock(&inode->io);
+	if (err < 0)
+		return err;
+	return inode->fs->opt.sync ? inode_sync(inode, false) : 0;
+}
+
+/* The inode stores its size with the first handle, so that a crash finds it empty. */
+int file_free_all(struct inode *inode)
+{
+	int err = fs_may_write(inode->fs);
+
+	if (err)
+		return err;
+	rwlock_write(&inode->io);
+	rwlock_write(&inode->lock);
+	map_discard_prealloc(inode);
+	if (file_is_mapped(inode))
+		inode->size = 0;
+	rwlock_write_unlock(&inode->lock);
+	if (file_is_mapped(inode))
+		err = file_unmap(inode, 0, MAP_END, NULL);
+	rwlock_write_unlock(&inode->io);
+	return err;
+}
+
+void file_release(struct inode *inode)
+{
+	rwlock_write(&inode->lock);
+	map_discard_prealloc(inode);
+	rwlock_write_unlock(&inode->lock);
+}

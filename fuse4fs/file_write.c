@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Writing.
+ *
+ * Blocks that are mapped and written are overwritten in place, with no lock but
+ * inode->io (shared). Everything else is done in pieces of one run each: claim the
+ * blocks, reserve new ones (or take the unwritten ones), write the data with zeros
+ * around it to whole blocks, and then in one handle commit the reservation, insert
+ * or convert the run, and extend the size. So data is on the device before anything
+ * points to it, and a crash leaves either the hole or the data.
+ *
+ * Bytes between the end of a file and the end of its last block are zeros on disk:
+ * new blocks are padded, file_truncate.c clears what it cuts.
+ */
+#include <errno.h>
+
+#include "../transport/blkdev.h"
+#include "file_internal.h"
+
+enum {
+	BOUNCE_BYTES = 64 << 10,	/* padded as a whole up to this, else at its edges */
+	AHEAD_BYTES = 8 << 20,		/* most that is reserved ahead of a growing file */
+	AHEAD_MIN_NBLKS = 8,
+	AHEAD_FIRST_NBLKS = 64,		/* a first write this long promises more */
+};
+
+/* One call of file_write. */
+struct write {
+	struct inode *inode;
+	const uint8_t *buf;		/* byte `from` of the file */
+	uint64_t from, end;
+	bool root;
+	struct timespec now;
+};
+
+/* Blocks being given data: new ones, or unwritten ones that the file has. */
+struct piece {
+	struct run run;			/* len 0: somebody else has written them meanwhile */
+	bool fresh;
+};
+
+static ssize_t overwrite(const struct write *w, uint64_t at, const struct run *run)
+{
+	struct fs *fs = w->inode->fs;
+	uint64_t skip = fs_block_off(fs, at);
+	uint64_t n = MIN(w->end - at, fs_off(fs, run->len) - skip);
+	int err = blkdev_write(fs->dev, w->buf + (at - w->from), n, fs_off(fs, run->pblk) + skip);
+
+	return err ? err : (ssize_t)n;
+}
+
+/* Files that grow step by step get blocks in proportion to what they have. */
+static uint32_t blocks_ahead(const struct inode *inode, uint64_t lblk, uint32_t len,
+			     const struct run *hole)
+{
+	uint64_t most = AHEAD_BYTES >> inode->fs->block_bits, n;
+
+	if (fs_off(inode->fs, lblk + len) < inode->size)
+		return 0;
+	if (lblk == 0 && len < AHEAD_FIRST_NBLKS)
+		return 0;
+	n = MIN(MAX(lblk + len, (uint64_t)AHEAD_MIN_NBLKS), most);
+	return MIN(n, (uint64_t)hole->len - len);
+}
+
+/* Finds or reserves blocks for [lblk, lblk + want). */
+static int plan_locked(const struct write *w, uint32_t lblk, uint32_t want, struct piece *p)
+{
+	struct inode *inode = w->inode;
+	struct run run;
+	int err;
+
+	err = map_lookup(inode, lblk, &run);
+	if (err)
+		return err;
+	want = MIN(MIN(want, run.len), map_max_insert(inode));
+	*p = (struct piece) { .run = { lblk, 0, run.pblk, 0 } };
+	if (run.flags == 0)
+		return 0;
+	if (run.flags & RUN_UNWRITTEN) {
+		p->run.len = want;
+		return 0;
+	}
+	err = map_reserve(inode, lblk, want, blocks_ahead(inode, lblk, want, &run), w->root,
+			  &p->run.pblk, &p->run.len);
+	p->fresh = !err;
+	return err;
+}
+
+static int plan(const struct write *w, uint32_t lblk, uint32_t want, struct piece *p)
+{
+	int err;
+
+	rwlock_write(&w->inode->lock);
+	err = plan_locked(w, lblk, want, p);
+	rwlock_write_unlock(&w->inode->lock);
+	return err;
+}
+
+/* Data of the first and the last block, padded; src and len shrink to what is between. */
+static int write_edges(struct fs *fs, const uint8_t **src, uint64_t *dev_off, size_t *len,
+		       size_t head, size_t tail)
+{
+	size_t bs = fs->block_size;
+	AUTOFREE uint8_t *block = calloc(1, bs);
+	int err = 0;
+
+	if (!block)
+		return -ENOMEM;
+	if (head) {
+		memcpy(block + head, *src, bs - head);
+		err = blkdev_write(fs->dev, block, bs, *dev_off);
+		*src += bs - head;
+		*dev_off += bs;
+		*len -= bs - head;
+	}
+	if (tail && !err) {
+		*len -= bs - tail;
+		memcpy(block, *src + *len, bs - tail);
+		memset(block + bs - tail, 0, tail);
+		err = blkdev_write(fs->dev, block, bs, *dev_off + *len);
+	}
+	return err;
+}
+
+/* The data of a piece, with zeros up to the edges of its blocks. */
+static int write_data(const struct write *w, const struct run *run)
+{
+	struct fs *fs = w->inode->fs;
+	uint64_t start = fs_off(fs, run->lblk), stop = start + fs_off(fs, run->len);
+	uint64_t from = MAX(start, w->from), to = MIN(stop, w->end), dev_off = fs_off(fs, run->pblk);
+	size_t head = from - start, len = to - from, tail = stop - to;
+	const uint8_t *src = w->buf + (from - w->from);
+	int err;
+
+	if ((head || tail) && stop - start <= BOUNCE_BYTES) {
+		AUTOFREE uint8_t *bounce = malloc(stop - start);
+
+		if (!bounce)
+			return -ENOMEM;
+		memset(bounce, 0, head);
+		memcpy(bounce + head, src, len);
+		memset(bounce + head + len, 0, tail);
+		return blkdev_write(fs->dev, bounce, stop - start, dev_off);
+	}
+	err = head || tail ? write_edges(fs, &src, &dev_off, &len, head, tail) : 0;
+	return err ? err : blkdev_write(fs->dev, src, len, dev_off);
+}
+
+static int publish_locked(struct handle *h, const struct write *w, struct piece *p)
+{
+	struct inode *inode = w->inode;
+	uint64_t end = MIN(w->end, fs_off(inode->fs, file_run_end(&p->run)));
+	int err;
+
+	if (p->fresh)
+		err = file_insert(h, inode, &p->run);
+	else
+		err = map_convert(h, inode, p->run.lblk, p->run.len, false);
+	p->fresh = false;
+	if (err)
+		return err;
+	inode->size = MAX(inode->size, end);
+	inode->mtime = inode->ctime = w->now;
+	return inode_store(h, inode, true);
+}
+
+/* Makes the written blocks part of the file. */
+static int publish(const struct write *w, struct piece *p)
+{
+	struct inode *inode = w->inode;
+	struct handle h;
+	int err;
+
+	rwlock_write(&inode->lock);
+	err = txn_begin(inode->fs, file_insert_credits(inode, p->run.pblk, p->run.len), &h);
+	if (!err) {
+		err = publish_locked(&h, w, p);
+		txn_stop(&h);
+	}
+	rwlock_write_unlock(&inode->lock);
+	return err;
+}
+
+/* Bytes written; 0 when the blocks turned out to be written already. */
+static ssize_t write_new(const struct write *w, uint64_t at, uint32_t len)
+{
+	struct fs *fs = w->inode->fs;
+	uint32_t lblk = file_lblk(w->inode, at);
+	struct piece p = { .fresh = false };
+	struct file_claim claim;
+	int err;
+
+	err = file_claim(w->inode, &claim, lblk, (uint64_t)lblk + len);
+	if (err)
+		return err;
+	err = plan(w, lblk, len, &p);
+	if (!err && p.run.len)
+		err = write_data(w, &p.run);
+	if (!err && p.run.len)
+		err = publish(w, &p);
+	if (err && p.fresh)
+		balloc_unreserve(fs, p.run.pblk, p.run.len);
+	file_unclaim(&claim);
+	if (err)
+		return err;
+	return p.run.len ? (ssize_t)(MIN(w->end, fs_off(fs, file_run_end(&p.run))) - at) : 0;
+}
+
+static ssize_t write_some(const struct write *w, uint64_t at)
+{
+	struct inode *inode = w->inode;
+	uint64_t lblk = file_lblk(inode, at), last = file_lblk(inode, w->end - 1);
+	struct run run;
+	int err;
+
+	rwlock_read(&inode->lock);
+	err = map_lookup(inode, lblk, &run);
+	rwlock_read_unlock(&inode->lock);
+	if (err)
+		return err;
+	if (run.flags == 0)
+		return overwrite(w, at, &run);
+	return write_new(w, at, MIN((uint64_t)run.len, last + 1 - lblk));
+}
+
+/* Size and times after blocks were only overwritten. */
+static int finish(const struct write *w, uint64_t end)
+{
+	struct inode *inode = w->inode;
+	const struct timespec *m = &inode->mtime, *c = &inode->ctime;
+	struct handle h;
+	bool grown;
+	int err = 0;
+
+	rwlock_write(&inode->lock);
+	grown = end > inode->size;
+	if (grown || m->tv_sec != w->now.tv_sec || m->tv_nsec != w->now.tv_nsec ||
+	    c->tv_sec != w->now.tv_sec || c->tv_nsec != w->now.tv_nsec) {
+		err = txn_begin(inode->fs, INODE_STORE_CREDITS, &h);
+		if (!err) {
+			inode->size = MAX(inode->size, end);
+			inode->mtime = inode->ctime = w->now;
+			err = inode_store(&h, inode, grown);
+			txn_stop(&h);
+		}
+	}
+	rwlock_write_unlock(&inode->lock);
+	return err;
+}
+
+static ssize_t write_blocks(const struct write *w)
+{
+	uint64_t at = w->from;
+	ssize_t n = 0;
+	int err;
+
+	while (at < w->end && n >= 0) {
+		n = write_some(w, at);
+		at += n > 0 ? n : 0;
+	}
+	if (at == w->from)
+		return n;
+	err = finish(w, at);
+	return err ? err : (ssize_t)(at - w->from);
+}
+
+static int may_change(struct inode *inode, uint64_t len, uint64_t off, bool *ret_inline)
+{
+	uint64_t max = inode_max_size(inode);
+	uint32_t flags;
+
+	rwlock_read(&inode->lock);
+	flags = inode->flags;
+	*ret_inline = inode_is_inline(inode);
+	rwlock_read_unlock(&inode->lock);
+	if (flags & EXT2_IMMUTABLE_FL)
+		return -EPERM;
+	return off > max || len > max - off ? -EFBIG : 0;
+}
+
+ssize_t file_write(struct inode *inode, const void *buf, size_t len, uint64_t off, bool root)
+{
+	struct write w = { inode, buf, off, off + len, root, fs_now() };
+	int err = fs_may_write(inode->fs);
+	bool is_inline = false;
+	ssize_t n = 0;
+
+	if (err || len == 0)
+		return err;
+	rwlock_read(&inode->io);
+	err = may_change(inode, len, off, &is_inline);
+	if (!err && is_inline) {
+		err = file_inline_write(inode, buf, len, off, root);
+		n = err > 0 ? (ssize_t)len : 0;
+	}
+	if (!err)
+		n = write_blocks(&w);
+	rwlock_read_unlock(&inode->io);
+	if (err < 0)
+		return err;
+	if (n > 0 && inode->fs->opt.sync)
+		err = inode_sync(inode, false);
+	return err < 0 ? err : n;
+}
