@@ -10,23 +10,30 @@ struct recover_result {
 	uint32_t first_tid, last_tid;
 	uint64_t blocks;	/* replayed */
 	uint64_t revoked;
-	bool torn;		/* the tail was damaged; replay stopped there, as e2fsck's */
+	bool torn;		/* the tail was damaged; replay stopped there, as e2fsck's,
+				 * and EXT2_ERROR_FS was set */
+	bool fast_commits;	/* refused (-EOPNOTSUPP) because of them; nothing written */
 };
 
 /*
  * recover_journal - replay what the journal inode holds
  *
- * e2      as opened by ext2fs_open2; only read (journal inode's map)
- * src     device to read the journal from
+ * e2      as opened by ext2fs_open2; only read (journal inode and superblock)
+ * src     device to read the journal from; may be dst
  * dst     device that gets the blocks and, after a flush, the emptied journal
  *         superblock and the ext4 superblock without needs_recovery. The caller
  *         passes a memory overlay for a read-only mount.
+ * ret     filled also on failure, as far as it went
  * why     sentence for the user on failure
  *
- * Handles 64bit, checksum v1/v2/v3, revokes, escapes, wrap-around, torn tails.
- * Returns 0 (result filled, also when clean); -EUCLEAN journal superblock or map
- * damaged; -EOPNOTSUPP unknown journal feature, external journal, or fast-commit
- * records that would be needed; -EIO; -ENOMEM.
+ * Handles 64bit, checksum v1/v2/v3, revokes, escapes, wrap-around, torn tails. An error
+ * the journal remembers becomes EXT2_ERROR_FS. Without needs_recovery nothing is
+ * replayed, a log in use is emptied. The UUID is not compared: that of an internal
+ * journal stays when the file system's is changed.
+ * Returns 0 (result filled, also when clean); -EUCLEAN journal superblock, map or a
+ * complete transaction damaged; -EOPNOTSUPP unknown journal feature, external journal,
+ * or fast-commit records that would be needed; -EIO; -ENOMEM. Only I/O errors and a
+ * wrong checksum of a data block are noticed after writing has begun.
  * Crash in the middle: the journal is still there and replays again.
  */
 int recover_journal(ext2_filsys e2, struct blkdev *src, struct blkdev *dst,
