@@ -170,22 +170,24 @@ static int walk_read(struct inode *dir, uint32_t lblk, struct buf **ret_buf,
 	return err;
 }
 
-/* Moves on by one, or after a hole to the next block that exists. */
+/* Moves on by one, or over all of what is not there. */
 static int walk_step(struct dir_walk *w, bool hole)
 {
-	uint64_t to = (uint64_t)w->next + 1;
+	uint32_t n = 1;
+	struct run run;
 	int err;
 
 	if (hole) {
 		dir_damaged(w->dir, w->next, NULL, "hole in a directory");
 		w->damaged++;
-		err = map_next_mapped(w->dir, w->next, &to);
+		err = map_lookup(w->dir, w->next, &run);
 		if (err)
 			return err;
-		to = MIN(MAX(to, (uint64_t)w->next + 1), w->nblks);
+		n = run.flags ? run.len : 1;
 	}
-	w->left -= MIN(w->left, to - w->next);
-	w->next = to < w->nblks ? to : 0;
+	n = MIN(MIN(n, w->left), w->nblks - w->next);
+	w->left -= n;
+	w->next = w->nblks - w->next > n ? w->next + n : 0;
 	return 0;
 }
 

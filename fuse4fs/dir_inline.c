@@ -167,7 +167,7 @@ int dir_inline_insert(struct handle *h, struct inode *dir, const struct dir_ent 
 {
 	struct dir_inline in;
 	struct dir_area a;
-	uint32_t off;
+	uint32_t off = 0;
 	int err = dir_inline_load(dir, &in);
 
 	if (err)
@@ -242,26 +242,31 @@ int dir_inline_set_parent(struct handle *h, struct inode *dir, uint32_t parent_i
 	return err;
 }
 
+static int area_is_empty(struct inode *dir, const struct dir_area *a)
+{
+	struct dir_rec rec;
+
+	for (uint32_t off = a->start; off < a->end; off += rec.len) {
+		if (!dir_rec_get(a, off, &rec))
+			return dir_damaged(dir, 0, NULL, "malformed inline entry");
+		if (rec.ino)
+			return 0;
+	}
+	return 1;
+}
+
 int dir_inline_is_empty(struct inode *dir)
 {
 	struct dir_inline in;
 	struct dir_area a;
-	struct dir_rec rec;
 	int ret = dir_inline_load(dir, &in);
 
 	if (ret)
 		return ret;
 	ret = 1;
-	for (unsigned i = 0; ret == 1 && i < DIR_INLINE_AREAS; i++) {
-		if (!dir_inline_area(&in, i, &a))
-			continue;
-		for (uint32_t off = a.start; ret == 1 && off < a.end; off += rec.len) {
-			if (!dir_rec_get(&a, off, &rec))
-				ret = dir_damaged(dir, 0, NULL, "malformed inline entry");
-			else if (rec.ino)
-				ret = 0;
-		}
-	}
+	for (unsigned i = 0; ret == 1 && i < DIR_INLINE_AREAS; i++)
+		if (dir_inline_area(&in, i, &a))
+			ret = area_is_empty(dir, &a);
 	dir_inline_drop(&in);
 	return ret;
 }
