@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The documents say what the tables in the code say.
+
+- every option of fuse4fs/options_table.c with a description is in man/fuse4fs.1 as
+  `.B name` or `.BI name= ...`, and every option of the man page's list is in the table;
+- every feature of fuse4fs/feature.c is in README.md's table, served the same way.
+"""
+import re
+import sys
+
+problems = []
+src = open("fuse4fs/options_table.c").read()
+documented = set(re.findall(r'SET\("([^"]+)"', src))
+documented |= set(re.findall(r'\.name = "([^"]+)"', src))
+man = open("man/fuse4fs.1").read()
+part = man.split(".SS Mount options", 1)[-1].split("\n.SH", 1)[0]
+listed = set(re.findall(r'^\.TP\n\.BR? "?([a-z_]+)', part, re.M))
+listed |= set(re.findall(r'^\.TP\n\.BI "?([a-z_]+)=', part, re.M))
+listed |= set(re.findall(r'^\.TQ\n\.BR? "?([a-z_]+)', part, re.M))
+for name in sorted(documented - listed):
+    problems.append(f"man/fuse4fs.1: option {name} is missing")
+for name in sorted(listed - documented):
+    problems.append(f"man/fuse4fs.1: option {name} does not exist")
+
+features = {}
+text = open("fuse4fs/feature.c").read()
+for kind, name in re.findall(r'\b(RW|RO|REFUSED)\(\w+, \w+,\s*"([^"]+)"', text):
+    features[name] = {"RW": "rw", "RO": "ro", "REFUSED": "refused"}[kind]
+rows = re.findall(r'^\| ([^|]+) \| (rw|ro|refused) \|', open("README.md").read(), re.M)
+said = {n.strip("` "): how for names, how in rows for n in names.split(",")}
+for name, how in sorted(features.items()):
+    if said.get(name) != how:
+        problems.append(f"README.md: feature {name} is {how} in the code, {said.get(name)} in the table")
+for p in problems:
+    print(p)
+sys.exit(1 if problems else 0)
