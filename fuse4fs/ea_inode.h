@@ -51,6 +51,8 @@ int ea_inode_rewrite(struct handle *h, struct inode *ea, const void *value, uint
 /* Changes the count by +1 or -1. At 0: unlinked and an orphan; inode_put deletes it. */
 int ea_inode_count(struct handle *h, struct inode *owner, struct inode *ea, int by);
 uint64_t ea_inode_refs(struct inode *owner, struct inode *ea);
+/* What owner's i_blocks counts for a value there, in 512-byte units. */
+uint64_t ea_inode_sectors(struct inode *owner, struct inode *ea);
 /* e_hash of key's entry with this ea_inode. */
 uint32_t ea_inode_ent_hash(struct inode *ea, const struct xattr_key *key);
 

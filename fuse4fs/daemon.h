@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Going to the background after everything has worked, and where messages go.
+ *
+ * Threads do not survive fork(), so the child does all the work from the start; the parent
+ * only waits for its word and exits with its status. Until then messages go to stderr,
+ * afterwards to syslog, or always to stderr in the foreground.
+ */
+#ifndef FUSE4FS_DAEMON_H
+#define FUSE4FS_DAEMON_H
+
+#include <stdbool.h>
+#include <stdatomic.h>
+
+struct daemon {
+	int ready_fd;			/* pipe to the parent, or -1 */
+	_Atomic bool background;	/* messages go to syslog */
+	const char *name;		/* of the image, in front of every message */
+};
+
+/*
+ * Forks unless foreground. The parent never returns: it exits with what the child reports,
+ * or with MNT_EX_USER or MNT_EX_SOFTWARE when the child dies first. 0 in the child; -errno
+ * when there is none.
+ */
+int daemon_start(struct daemon *d, bool foreground, const char *name);
+/* All has worked: lets the parent go with status 0 and leaves its session and terminal. */
+void daemon_ready(struct daemon *d);
+/* It has not: the parent exits with status. Returns status. No-op after daemon_ready. */
+int daemon_failed(struct daemon *d, int status);
+/* One line "fuse4fs: NAME: line". level: enum vfs_log. Any thread. */
+void daemon_log(void *daemon, int level, const char *line);
+void daemon_printf(struct daemon *d, int level, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The mount itself: made, tuned, taken away.
+ *
+ * default_permissions is always on: the kernel checks modes, groups and access control lists
+ * against what we report, also under uid= and gid=. Mounted by root it is open to everybody
+ * (allow_other), by a user it is that user's alone unless asked otherwise; set-user-ID bits
+ * and device nodes are dead unless root says suid or dev: the image is not trusted.
+ */
+#ifndef FUSE4FS_MOUNT_H
+#define FUSE4FS_MOUNT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct server;
+
+/* Makes srv->se for op_table and mounts it at srv->mountpoint. 0, or -errno and a sentence
+ * in why (libfuse prints its own reason on stderr before). */
+int mount_session(struct server *srv, char *why, size_t why_len);
+/*
+ * Undoes it. still_mounted: nobody has unmounted it yet. Frees the session.
+ */
+void mount_end(struct server *srv, bool still_mounted);
+
+/* Larger readahead and normal write-back limits for the mount, where we may (root); the
+ * kernel's defaults for FUSE are those of a stranger's server. No error. */
+void mount_tune(const struct server *srv);
+
+/*
+ * mount_umount - unmount, as root by umount2(2), else with fusermount3
+ *
+ * lazy: detach now, the rest happens when the last user leaves. 0 or -errno: -EBUSY,
+ * -EINVAL not a mount point, -EPERM.
+ */
+int mount_umount(const char *mountpoint, bool lazy, bool force);
+/* The whole of `fuse4fs -u`: unmounts and waits, bounded, for the server's end. */
+int mount_umount_main(const char *mountpoint, bool lazy, bool force);
+
+#endif

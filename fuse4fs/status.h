@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * --status: what a server is doing, asked through its own mount.
+ *
+ * The question is an ioctl on the mount's root directory, so who may enter may ask, no
+ * socket is left behind, and it works across namespaces.
+ */
+#ifndef FUSE4FS_STATUS_H
+#define FUSE4FS_STATUS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+
+struct server;
+
+enum { STATUS_BYTES = 8192 };
+#define STATUS_IOC_TEXT		_IOC(_IOC_READ, 0xe4, 1, STATUS_BYTES)
+#define STATUS_IOC_JSON		_IOC(_IOC_READ, 0xe4, 2, STATUS_BYTES)
+
+/* The server's side: writes the answer with its NUL, at most size bytes; its length. */
+size_t status_print(struct server *srv, bool json, char *buf, size_t size);
+
+/*
+ * The client's side: asks the server of mountpoint. buf: STATUS_BYTES. 0; -ENOTTY it is
+ * not one of ours; -ENOTCONN its server is gone; -errno of open(2).
+ */
+int status_query(const char *mountpoint, bool json, char *buf);
+/* The whole of `fuse4fs --status`; exit status. */
+int status_main(const char *mountpoint, bool json);
+/* Process id of the server, from its own view; or -errno. */
+int status_pid(const char *mountpoint);
+
+#endif
