@@ -414,6 +414,13 @@ uint64_t ea_inode_refs(struct inode *owner, struct inode *ea)
 	return n;
 }
 
+uint64_t ea_inode_sectors(struct inode *owner, struct inode *ea)
+{
+	const struct fs *fs = ea->fs;
+
+	return is_lustre(owner, ea) ? 0 : round_up(ea->size, fs->block_size) >> 9;
+}
+
 uint32_t ea_inode_ent_hash(struct inode *ea, const struct xattr_key *key)
 {
 	return ent_hash(key, (uint32_t)ea->atime.tv_sec, false);

@@ -46,8 +46,19 @@ static int store_ea(struct handle *h, struct xattr_plan *p, struct inode **ret_m
 	return 0;
 }
 
+/* The owner's i_blocks counts its values in ea_inodes, shared or not. */
+static void count_ea_blocks(struct xattr_plan *p, struct inode *ea_made)
+{
+	struct inode *inode = p->inode;
+	uint64_t old = p->ea_old && !p->ea_rewrite ? ea_inode_sectors(inode, p->ea_old) : 0;
+
+	inode->blocks -= MIN(old, inode->blocks);
+	if (ea_made)
+		inode->blocks += ea_inode_sectors(inode, ea_made);
+}
+
 /* The inode with its new area, block and mode; as before when it cannot be stored. */
-static int store_inode(struct handle *h, struct xattr_plan *p)
+static int store_inode(struct handle *h, struct xattr_plan *p, struct inode *ea_made)
 {
 	struct inode *inode = p->inode;
 	uint64_t file_acl = inode->file_acl, blocks = inode->blocks, version = inode->version;
@@ -59,6 +70,7 @@ static int store_inode(struct handle *h, struct xattr_plan *p)
 		xattr_ibody_swap(inode, &p->ibody);
 	if (p->block_edited)
 		xattr_block_apply_inode(inode, &p->block);
+	count_ea_blocks(p, ea_made);
 	if (p->set_mode)
 		inode->mode = p->mode;
 	inode->ctime = fs_now();
@@ -76,13 +88,13 @@ static int store_inode(struct handle *h, struct xattr_plan *p)
 	return err;
 }
 
-static int store_all(struct handle *h, struct xattr_plan *p)
+static int store_all(struct handle *h, struct xattr_plan *p, struct inode *ea_made)
 {
 	int err = p->block_edited ? xattr_block_prepare(h, p->inode, &p->block) : 0;
 
 	if (err)
 		return err;
-	err = store_inode(h, p);
+	err = store_inode(h, p, ea_made);
 	if (err) {
 		if (p->block_edited)
 			xattr_block_undo(h, p->inode, &p->block);
@@ -112,7 +124,7 @@ int xattr_plan_commit(struct handle *h, struct xattr_plan *p)
 	err = store_ea(h, p, &ea);
 	if (err)
 		return err;
-	err = store_all(h, p);
+	err = store_all(h, p, ea);
 	if (ea && err)
 		ea_inode_abandon(h, ea);
 	if (ea && !err) {
