@@ -405,6 +405,17 @@ int txn_force(struct fs *fs, uint32_t tid, bool flush)
 	return err;
 }
 
+int txn_flush(struct fs *fs)
+{
+	struct txn_mgr *m = fs->txns;
+	int err;
+
+	mutex_lock(&m->lock);
+	err = flush_shared(m, m->flush_started + 1);
+	mutex_unlock(&m->lock);
+	return err;
+}
+
 int txn_commit_now(struct fs *fs)
 {
 	struct txn_mgr *m = fs->txns;

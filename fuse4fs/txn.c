@@ -302,10 +302,11 @@ static void set_bounds(struct txn_mgr *m)
 
 	cache_get_stats(m->fs->cache, &st);
 	soft = MAX(MIN(soft, st.limit / bs / 2), (uint64_t)MIN_SOFT_BLOCKS);
-	m->hard_max = 2 * soft;
+	/* Room to go on while the one before is written. */
+	m->hard_max = soft + soft / 2;
 	if (m->writer->max_blocks)
 		m->hard_max = MIN(m->hard_max, m->writer->max_blocks);
-	m->soft_max = m->hard_max / 2;
+	m->soft_max = MIN(soft, m->hard_max / 2 + 1);
 }
 
 static void mgr_free(struct txn_mgr *m)

@@ -70,8 +70,13 @@ int txn_free_inode(struct handle *h, uint32_t ino);
  * Returns 0 or its error. Concurrent callers share one commit. If nothing is
  * left to commit up to tid: one device flush when `flush`, else nothing. */
 int txn_force(struct fs *fs, uint32_t tid, bool flush);
-/* Commits the running transaction if it has changes; waits. */
+/* Commits the running transaction if it has changes; waits until that and all before
+ * are durable and what they freed can be allocated again. */
 int txn_commit_now(struct fs *fs);
+/* What was written to the device before the call is durable on return; no commit.
+ * Callers at the same time share a flush. Use this, not blkdev_flush, for fsync: a device
+ * tells of a lost write once, so a failure seen here stops the file system for all. */
+int txn_flush(struct fs *fs);
 /* tid of the running transaction. */
 uint32_t txn_current(struct fs *fs);
 /* Stop writing for good (I6): later begins give -EROFS, commits -EIO. */

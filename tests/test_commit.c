@@ -113,7 +113,7 @@ static void *do_flushes(void *arg)
 	struct task *t = arg;
 
 	for (unsigned i = 0; i < 20 && !t->err; i++)
-		t->err = txn_force(&t->r->fs, 0, true);
+		t->err = i % 2 ? txn_flush(&t->r->fs) : txn_force(&t->r->fs, 0, true);
 	return NULL;
 }
 
