@@ -37,9 +37,11 @@ struct server {
  * server_run - everything from the device to the last flush
  *
  * Opens the image, mounts, tells the daemon it is ready, serves until it is unmounted or a
- * signal arrives on signal_fd (readable: time to end), closes. Says what fails, on one line.
+ * signal says so, closes. Says what fails, on one line. catch_signals is called once, when
+ * all is ready: until then signals simply kill, which the image survives; its result is a
+ * descriptor that becomes readable when it is time to end, or -errno.
  * Returns the process's exit status (MNT_EX_*).
  */
-int server_run(const struct options *opt, struct daemon *daemon, int signal_fd);
+int server_run(const struct options *opt, struct daemon *daemon, int (*catch_signals)(void));
 
 #endif

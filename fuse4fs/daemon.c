@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Going to the background, and messages; see daemon.h. */
+#include "daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "options.h"
+#include "vfs.h"
+
+enum { LINE_BYTES = 1024 };
+
+/* What a child that said nothing died of. */
+static int status_of_death(pid_t child)
+{
+	int status;
+
+	while (waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			return MNT_EX_SOFTWARE;
+	if (WIFEXITED(status) && WEXITSTATUS(status))
+		return WEXITSTATUS(status);
+	if (WIFSIGNALED(status) && (WTERMSIG(status) == SIGINT || WTERMSIG(status) == SIGTERM))
+		return MNT_EX_USER;
+	fprintf(stderr, "fuse4fs: the server died before it was ready%s%s\n",
+		WIFSIGNALED(status) ? ": " : "",
+		WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "");
+	return MNT_EX_SOFTWARE;
+}
+
+static void __attribute__((noreturn)) wait_for_child(int fd, pid_t child)
+{
+	unsigned char status;
+	ssize_t n;
+
+	/* An interrupt from the terminal reaches the child, too; we report how it ended. */
+	signal(SIGINT, SIG_IGN);
+	do
+		n = read(fd, &status, 1);
+	while (n < 0 && errno == EINTR);
+	_exit(n == 1 ? status : status_of_death(child));
+}
+
+int daemon_start(struct daemon *d, bool foreground, const char *name)
+{
+	int fds[2];
+	pid_t pid;
+
+	d->ready_fd = -1;
+	d->name = name;
+	atomic_init(&d->background, false);
+	if (foreground)
+		return 0;
+	if (pipe2(fds, O_CLOEXEC))
+		return -errno;
+	fflush(NULL);
+	pid = fork();
+	if (pid < 0) {
+		int err = -errno;
+
+		close(fds[0]);
+		close(fds[1]);
+		return err;
+	}
+	if (pid > 0) {
+		close(fds[1]);
+		wait_for_child(fds[0], pid);
+	}
+	close(fds[0]);
+	d->ready_fd = fds[1];
+	return 0;
+}
+
+static void report(struct daemon *d, int status)
+{
+	unsigned char byte = (unsigned char)status;
+
+	if (d->ready_fd < 0)
+		return;
+	while (write(d->ready_fd, &byte, 1) < 0 && errno == EINTR)
+		;
+	close(d->ready_fd);
+	d->ready_fd = -1;
+}
+
+void daemon_ready(struct daemon *d)
+{
+	int null;
+
+	if (d->ready_fd < 0)
+		return;
+	setsid();
+	if (chdir("/"))
+		daemon_log(d, VFS_LOG_WARN, "cannot leave the current directory");
+	openlog("fuse4fs", LOG_PID, LOG_DAEMON);
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null >= 0) {
+		dup2(null, 0);
+		dup2(null, 1);
+		dup2(null, 2);
+		if (null > 2)
+			close(null);
+	}
+	atomic_store(&d->background, true);
+	report(d, MNT_EX_OK);
+}
+
+int daemon_failed(struct daemon *d, int status)
+{
+	report(d, status);
+	return status;
+}
+
+void daemon_log(void *daemon, int level, const char *line)
+{
+	static const int priorities[] = { [VFS_LOG_ERR] = LOG_ERR, [VFS_LOG_WARN] = LOG_WARNING,
+					  [VFS_LOG_INFO] = LOG_INFO };
+	struct daemon *d = daemon;
+
+	if (atomic_load(&d->background))
+		syslog(priorities[level], "%s: %s", d->name, line);
+	else
+		fprintf(stderr, "fuse4fs: %s: %s\n", d->name, line);
+}
+
+void daemon_printf(struct daemon *d, int level, const char *fmt, ...)
+{
+	char line[LINE_BYTES];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	daemon_log(d, level, line);
+}

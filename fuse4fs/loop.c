@@ -1,0 +1,564 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The worker threads; see loop.h for who leads.
+ *
+ * States of a worker and their transitions (function):
+ *   WAITING  -> READING   it gets the lead (follow, under the lock)
+ *   READING  -> WORKING   it has read a request (lead)
+ *   WORKING  -> READING   it has answered and still leads (serve)
+ *   WORKING  -> DETACHED  it passed the lead on (loop_detach), or the deputy took it (tick)
+ *   READING  -> WAITING   it shared the lead and the queue is empty (go_idle), or the end
+ *   DETACHED -> WAITING   it has answered (serve)
+ * The two edges out of WORKING race and are decided by compare-and-swap; whoever moves a
+ * worker to DETACHED gives its place among the leaders free.
+ */
+#include "compat_fuse.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lock.h"
+#include "loop.h"
+#include "util.h"
+
+enum {
+	PAGE = 4096,
+	SPIN_NS = 50000,	/* a wake-up on an idle core costs about this much */
+	SPIN_SCORE_MAX = 8,
+	SPIN_PROBE = 16,	/* with a bad score, every so many sleeps spin all the same */
+	TICK_NS = 5000000,	/* how often the deputy looks */
+	QUIET_TICKS = 20,	/* after that many without a request it sleeps, too */
+	BACKLOG = 16,		/* requests in a row that were already waiting */
+	STACK_BYTES = 1 << 20,
+};
+
+enum worker_state { WAITING, READING, WORKING, DETACHED };
+
+struct worker {
+	struct loop *loop;
+	pthread_t thread;
+	_Atomic int state;		/* enum worker_state */
+	char *in, *out;			/* [own] request, reply */
+	unsigned streak;		/* [own] requests read without waiting */
+	int spin_score;			/* [own] how often spinning paid */
+	unsigned sleeps;		/* [own] */
+	uint64_t empty_since_ns;	/* [own] the queue was first seen empty; 0: it is not */
+	_Atomic uint64_t counts[LOOP_OPCODES];	/* [own writes] */
+	_Atomic uint64_t served;	/* [own writes] */
+	uint64_t served_at_tick;	/* [lock] what the deputy saw last */
+};
+
+struct loop {
+	struct fuse_session *se;	/* [init only] */
+	int fd, stop_fd, done_fd;	/* [init only] */
+	loop_filter filter;		/* [init only] */
+	void *filter_arg;		/* [init only] */
+	unsigned nworkers, max_leaders;	/* [init only] */
+	bool may_spin;			/* [init only] */
+	_Atomic bool stop;
+	_Atomic bool napping;		/* the deputy waits without a timeout */
+	_Atomic unsigned callbacks;
+	_Atomic uint64_t handed_on, taken_over, slept;
+
+	struct mutex lock;
+	struct cond wake;		/* sleepers other than the deputy */
+	struct cond tick;		/* the deputy */
+	unsigned leaders, slots;	/* [lock] leaders <= slots <= max_leaders */
+	unsigned sleepers;		/* [lock] waiting on wake */
+	struct worker *deputy;		/* [lock] waiting on tick, or NULL */
+	unsigned running;		/* [lock] threads not yet ended */
+	int error;			/* [lock] why the loop ended */
+	struct worker workers[];
+};
+
+/* The worker this thread is, for the hooks below the request layer. */
+static _Thread_local struct worker *self;
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void bump(_Atomic uint64_t *counter)
+{
+	/* One writer: no locked instruction. */
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
+}
+
+static void wake_one_locked(struct loop *l)
+{
+	if (l->sleepers)
+		cond_signal(&l->wake);
+	else if (l->deputy)
+		cond_signal(&l->tick);
+}
+
+static void stop_with(struct loop *l, int error)
+{
+	mutex_lock(&l->lock);
+	if (!atomic_exchange(&l->stop, true))
+		l->error = error;
+	cond_broadcast(&l->wake);
+	cond_broadcast(&l->tick);
+	mutex_unlock(&l->lock);
+	eventfd_write(l->stop_fd, 1);
+	eventfd_write(l->done_fd, 1);
+}
+
+void loop_stop(struct loop *l)
+{
+	stop_with(l, 0);
+}
+
+/* Takes the lead from a worker in WORKING. False: it has just left that state. */
+static bool unseat_locked(struct worker *w)
+{
+	int expected = WORKING;
+
+	if (!atomic_compare_exchange_strong(&w->state, &expected, DETACHED))
+		return false;
+	w->loop->leaders--;
+	return true;
+}
+
+void loop_detach(void)
+{
+	struct worker *w = self;
+
+	/* A lone thread keeps the lead: nobody could take it. */
+	if (!w || w->loop->nworkers == 1 || atomic_load(&w->state) != WORKING)
+		return;
+	mutex_lock(&w->loop->lock);
+	if (unseat_locked(w)) {
+		bump(&w->loop->handed_on);
+		wake_one_locked(w->loop);
+	}
+	mutex_unlock(&w->loop->lock);
+}
+
+void loop_before_wait(void *arg)
+{
+	(void)arg;
+	loop_detach();
+}
+
+const void *loop_request(void)
+{
+	return self ? self->in : NULL;
+}
+
+char *loop_reply_buffer(void)
+{
+	return self->out;
+}
+
+bool loop_callback_begin(void)
+{
+	struct loop *l = self->loop;
+
+	if (atomic_fetch_add(&l->callbacks, 1) + 1 >= l->nworkers) {
+		atomic_fetch_sub(&l->callbacks, 1);
+		return false;
+	}
+	loop_detach();
+	return true;
+}
+
+void loop_callback_end(void)
+{
+	atomic_fetch_sub(&self->loop->callbacks, 1);
+}
+
+/* The deputy's look at the leaders. True: one was stuck and the lead is free. */
+static bool tick_locked(struct loop *l, bool *ret_quiet)
+{
+	bool seized = false;
+
+	*ret_quiet = true;
+	for (unsigned i = 0; i < l->nworkers; i++) {
+		struct worker *w = &l->workers[i];
+		uint64_t served = atomic_load_explicit(&w->served, memory_order_relaxed);
+		bool working = atomic_load(&w->state) == WORKING;
+
+		if (working || served != w->served_at_tick)
+			*ret_quiet = false;
+		if (working && served == w->served_at_tick && unseat_locked(w)) {
+			bump(&l->taken_over);
+			seized = true;
+		}
+		w->served_at_tick = served;
+	}
+	return seized;
+}
+
+static struct timespec tick_time(void)
+{
+	uint64_t at = now_ns() + TICK_NS;
+
+	return (struct timespec){ .tv_sec = (time_t)(at / 1000000000),
+				  .tv_nsec = (long)(at % 1000000000) };
+}
+
+/* Waits for a free lead as the deputy does: looking at the clock while there is work. */
+static void wait_as_deputy_locked(struct loop *l, struct worker *w)
+{
+	unsigned quiet_ticks = 0;
+
+	l->deputy = w;
+	while (!atomic_load(&l->stop) && l->leaders >= l->slots) {
+		struct timespec until = tick_time();
+		bool quiet;
+
+		if (quiet_ticks >= QUIET_TICKS) {
+			atomic_store(&l->napping, true);
+			cond_wait(&l->tick, &l->lock);
+			atomic_store(&l->napping, false);
+			quiet_ticks = 0;
+			tick_locked(l, &quiet);
+			continue;
+		}
+		if (cond_wait_until(&l->tick, &l->lock, &until))
+			continue;
+		if (tick_locked(l, &quiet))
+			break;
+		quiet_ticks = quiet ? quiet_ticks + 1 : 0;
+	}
+	l->deputy = NULL;
+	if (l->sleepers)
+		cond_signal(&l->wake);	/* the next deputy */
+}
+
+/* Sleeps until there is a lead to take. False: the end. */
+static bool follow(struct worker *w)
+{
+	struct loop *l = w->loop;
+	bool go_on;
+
+	mutex_lock(&l->lock);
+	atomic_store(&w->state, WAITING);
+	while (!atomic_load(&l->stop) && l->leaders >= l->slots) {
+		if (!l->deputy) {
+			wait_as_deputy_locked(l, w);
+			continue;
+		}
+		l->sleepers++;
+		cond_wait(&l->wake, &l->lock);
+		l->sleepers--;
+	}
+	go_on = !atomic_load(&l->stop);
+	if (go_on) {
+		l->leaders++;
+		atomic_store(&w->state, READING);
+	}
+	mutex_unlock(&l->lock);
+	return go_on;
+}
+
+static void count(struct worker *w, const struct fuse_in_header *in)
+{
+	bump(&w->counts[in->opcode < LOOP_OPCODES ? in->opcode : 0]);
+	bump(&w->served);
+}
+
+/* Answers the request in w->in. True: still leading. */
+static bool serve(struct worker *w, size_t len)
+{
+	struct loop *l = w->loop;
+	struct fuse_buf buf = { .mem = w->in, .size = len };
+	int expected = WORKING;
+
+	atomic_store_explicit(&w->state, WORKING, memory_order_relaxed);
+	count(w, (const struct fuse_in_header *)(const void *)w->in);
+	if (!l->filter(l->filter_arg, w->in, len))
+		fuse_session_process_buf(l->se, &buf);
+	if (fuse_session_exited(l->se))
+		loop_stop(l);
+	return atomic_compare_exchange_strong(&w->state, &expected, READING);
+}
+
+/* Requests have been waiting for a while: one more leader, if the machine is large. */
+static void share_lead(struct loop *l)
+{
+	mutex_lock(&l->lock);
+	if (l->slots < l->max_leaders && (l->sleepers || l->deputy)) {
+		l->slots++;
+		wake_one_locked(l);
+	}
+	mutex_unlock(&l->lock);
+}
+
+/* False: another one leads, too, and can wait for the next request. */
+static bool last_leader(struct worker *w)
+{
+	struct loop *l = w->loop;
+	bool last;
+
+	mutex_lock(&l->lock);
+	last = l->leaders == 1;
+	if (!last) {
+		l->leaders--;
+		l->slots--;
+	}
+	mutex_unlock(&l->lock);
+	return last;
+}
+
+static void rouse_deputy(struct loop *l)
+{
+	if (!atomic_load(&l->napping))
+		return;
+	mutex_lock(&l->lock);
+	cond_signal(&l->tick);
+	mutex_unlock(&l->lock);
+}
+
+static void sleep_for_request(struct worker *w)
+{
+	struct loop *l = w->loop;
+	struct pollfd fds[] = { { .fd = l->fd, .events = POLLIN },
+				{ .fd = l->stop_fd, .events = POLLIN } };
+
+	bump(&l->slept);
+	w->sleeps++;
+	poll(fds, ARRAY_LEN(fds), -1);
+	w->empty_since_ns = 0;
+	rouse_deputy(l);
+}
+
+static bool worth_spinning(const struct worker *w)
+{
+	return w->loop->may_spin && (w->spin_score > 0 || w->sleeps % SPIN_PROBE == 0);
+}
+
+/*
+ * The queue is empty. Looks again while the last request is recent and that has paid of
+ * late; then sleeps. True: read again.
+ */
+static bool go_idle(struct worker *w)
+{
+	uint64_t now = now_ns();
+
+	w->streak = 0;
+	if (!w->empty_since_ns)
+		w->empty_since_ns = now;
+	if (now - w->empty_since_ns < SPIN_NS && worth_spinning(w)) {
+		sched_yield();	/* the client may need this very core */
+		return true;
+	}
+	if (!last_leader(w))
+		return false;
+	if (worth_spinning(w))
+		w->spin_score = MAX(w->spin_score - 2, -SPIN_SCORE_MAX);
+	sleep_for_request(w);
+	return true;
+}
+
+static void note_request(struct worker *w)
+{
+	if (w->empty_since_ns) {
+		w->spin_score = MIN(w->spin_score + 1, SPIN_SCORE_MAX);
+		w->empty_since_ns = 0;
+	} else if (++w->streak % BACKLOG == 0 && w->loop->max_leaders > 1) {
+		share_lead(w->loop);
+	}
+}
+
+/* Reads and serves until the lead is lost or everything ends. */
+static void lead(struct worker *w)
+{
+	struct loop *l = w->loop;
+
+	while (!atomic_load_explicit(&l->stop, memory_order_relaxed)) {
+		ssize_t n = read(l->fd, w->in, LOOP_TRANSFER_MAX + PAGE);
+
+		if (n >= (ssize_t)sizeof(struct fuse_in_header)) {
+			note_request(w);
+			if (!serve(w, (size_t)n))
+				return;
+		} else if (n >= 0) {
+			stop_with(l, -EIO);
+		} else if (errno == EAGAIN) {
+			if (!go_idle(w))
+				return;
+		} else if (errno != EINTR && errno != ENOENT) {	/* ENOENT: withdrawn */
+			stop_with(l, -errno);
+		}
+	}
+}
+
+static void *worker_main(void *arg)
+{
+	struct worker *w = arg;
+	struct loop *l = w->loop;
+
+	self = w;
+	while (follow(w))
+		lead(w);
+	mutex_lock(&l->lock);
+	l->running--;
+	mutex_unlock(&l->lock);
+	return NULL;
+}
+
+/*
+ * The data of a WRITE comes after two headers: placed so that it starts on a page, for the
+ * copies and ciphers below. Pages never touched cost nothing.
+ */
+static int alloc_buffers(struct worker *w)
+{
+	const size_t header = sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in);
+	const size_t size = 2 * LOOP_TRANSFER_MAX + 2 * PAGE;
+	char *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (mem == MAP_FAILED)
+		return -ENOMEM;
+	w->in = mem + PAGE - header;
+	w->out = mem + LOOP_TRANSFER_MAX + 2 * PAGE;
+	return 0;
+}
+
+static void free_buffers(struct worker *w)
+{
+	const size_t header = sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in);
+
+	if (w->in)
+		munmap(w->in + header - PAGE, 2 * LOOP_TRANSFER_MAX + 2 * PAGE);
+}
+
+static int start_worker(struct worker *w)
+{
+	pthread_attr_t attr;
+	int err = alloc_buffers(w);
+
+	if (err)
+		return err;
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	err = -pthread_create(&w->thread, &attr, worker_main, w);
+	pthread_attr_destroy(&attr);
+	if (err)
+		free_buffers(w);
+	return err;
+}
+
+static unsigned cpus(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) ? 1 : (unsigned)CPU_COUNT(&set);
+}
+
+static struct loop *alloc_loop(struct fuse_session *se, unsigned threads)
+{
+	struct loop *l = calloc(1, sizeof(*l) + threads * sizeof(l->workers[0]));
+
+	if (!l)
+		return NULL;
+	l->se = se;
+	l->fd = fuse_session_fd(se);
+	l->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	l->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	l->max_leaders = MAX(1, cpus() / 2);
+	l->may_spin = cpus() > 1;
+	l->slots = 1;
+	mutex_init(&l->lock);
+	cond_init(&l->wake);
+	cond_init(&l->tick);
+	return l;
+}
+
+static void free_loop(struct loop *l)
+{
+	for (unsigned i = 0; i < l->nworkers; i++)
+		free_buffers(&l->workers[i]);
+	if (l->stop_fd >= 0)
+		close(l->stop_fd);
+	if (l->done_fd >= 0)
+		close(l->done_fd);
+	mutex_fini(&l->lock);
+	cond_fini(&l->wake);
+	cond_fini(&l->tick);
+	free(l);
+}
+
+int loop_start(struct fuse_session *se, unsigned threads, loop_filter filter, void *arg,
+	       struct loop **ret)
+{
+	struct loop *l = alloc_loop(se, threads);
+	int flags, err = 0;
+
+	if (!l)
+		return -ENOMEM;
+	l->filter = filter;
+	l->filter_arg = arg;
+	flags = fcntl(l->fd, F_GETFL);
+	if (l->stop_fd < 0 || l->done_fd < 0 || flags < 0 ||
+	    fcntl(l->fd, F_SETFL, flags | O_NONBLOCK)) {
+		err = -errno;
+		free_loop(l);
+		return err;
+	}
+	/* Nobody serves before all are there, and nworkers is what has started. */
+	mutex_lock(&l->lock);
+	while (l->nworkers < threads && !err) {
+		struct worker *w = &l->workers[l->nworkers];
+
+		w->loop = l;
+		w->spin_score = SPIN_SCORE_MAX / 2;
+		err = start_worker(w);
+		l->nworkers += !err;
+	}
+	l->running = l->nworkers;
+	mutex_unlock(&l->lock);
+	if (!l->nworkers) {
+		free_loop(l);
+		return err;
+	}
+	*ret = l;
+	return 0;
+}
+
+int loop_done_fd(const struct loop *l)
+{
+	return l->done_fd;
+}
+
+int loop_join(struct loop *l)
+{
+	int error;
+
+	for (unsigned i = 0; i < l->nworkers; i++)
+		pthread_join(l->workers[i].thread, NULL);
+	error = l->error;
+	free_loop(l);
+	return error;
+}
+
+void loop_get_stats(struct loop *l, struct loop_stats *ret)
+{
+	*ret = (struct loop_stats){
+		.threads = l->nworkers,
+		.handed_on = atomic_load(&l->handed_on),
+		.taken_over = atomic_load(&l->taken_over),
+		.slept = atomic_load(&l->slept),
+	};
+	for (unsigned i = 0; i < l->nworkers; i++) {
+		for (int op = 0; op < LOOP_OPCODES; op++)
+			ret->requests[op] += atomic_load_explicit(&l->workers[i].counts[op],
+								  memory_order_relaxed);
+		ret->total += atomic_load_explicit(&l->workers[i].served, memory_order_relaxed);
+	}
+}

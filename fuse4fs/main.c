@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* fuse4fs: serves an ext4 image through FUSE. The command line and the signals. */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon.h"
+#include "mount.h"
+#include "options.h"
+#include "server.h"
+#include "status.h"
+
+#ifndef PACKAGE_VERSION
+#define PACKAGE_VERSION "unknown"
+#endif
+
+/* Written by the signal handler, which may run on any thread. */
+static volatile sig_atomic_t signal_pipe = -1;
+
+static void on_signal(int sig)
+{
+	int saved = errno;
+
+	(void)sig;
+	if (write(signal_pipe, "", 1) < 0)
+		errno = 0;	/* full: it has been said */
+	errno = saved;
+}
+
+/* A descriptor that becomes readable when the process is told to end, or -errno. */
+static int catch_signals(void)
+{
+	static const int endings[] = { SIGTERM, SIGINT, SIGHUP };
+	struct sigaction act = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK))
+		return -errno;
+	signal_pipe = fds[1];
+	signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++)
+		sigaction(endings[i], &act, NULL);
+	return fds[0];
+}
+
+static int serve(const struct options *opt)
+{
+	struct daemon daemon;
+	int err = daemon_start(&daemon, opt->foreground, opt->image);
+
+	if (err) {
+		fprintf(stderr, "fuse4fs: cannot start a process: %s\n", strerror(-err));
+		return MNT_EX_SYSERR;
+	}
+	return server_run(opt, &daemon, catch_signals);
+}
+
+static int run(const struct options *opt)
+{
+	switch (opt->action) {
+	case ACT_HELP:
+		options_help();
+		return fflush(stdout) ? MNT_EX_SYSERR : MNT_EX_OK;
+	case ACT_VERSION:
+		printf("fuse4fs %s\n", PACKAGE_VERSION);
+		return fflush(stdout) ? MNT_EX_SYSERR : MNT_EX_OK;
+	case ACT_STATUS:
+		return status_main(opt->mountpoint, opt->json);
+	case ACT_UNMOUNT:
+		return mount_umount_main(opt->mountpoint, opt->lazy, opt->force);
+	default:
+		return serve(opt);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct options opt = { 0 };
+	char why[512];
+	int status;
+
+	if (options_parse(argc, argv, &opt, why, sizeof(why))) {
+		fprintf(stderr, "fuse4fs: %s\n", why);
+		status = MNT_EX_USAGE;
+	} else {
+		status = run(&opt);
+	}
+	options_fini(&opt);
+	return status;
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Making and ending the session's mount; see mount.h. */
+#include "mount.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "op.h"
+
+enum { OPTIONS_BYTES = 2 * PATH_MAX + 512 };
+
+/* libfuse splits at commas and takes "\," for one in a value. */
+static void escape(const char *text, char *out, size_t size)
+{
+	size_t n = 0;
+
+	for (; *text && n + 2 < size; text++) {
+		if (*text == ',' || *text == '\\')
+			out[n++] = '\\';
+		out[n++] = *text;
+	}
+	out[n] = '\0';
+}
+
+static const char *yes_no(int tristate, bool otherwise, const char *yes, const char *no)
+{
+	return (tristate == OPT_UNSET ? otherwise : tristate == OPT_YES) ? yes : no;
+}
+
+static void kernel_options(const struct server *srv, char *out, size_t size)
+{
+	const struct options *o = srv->opt;
+	const bool root = geteuid() == 0;
+	char name[2 * PATH_MAX];
+
+	escape(srv->image, name, sizeof(name));
+	snprintf(out, size, "fsname=%s,subtype=fuse4fs,default_permissions,%s,%s,%s%s%s%s%s%s%s", name,
+		 o->readonly ? "ro" : "rw", yes_no(root ? o->suid : OPT_NO, false, "suid", "nosuid"),
+		 yes_no(root ? o->dev : OPT_NO, false, "dev", "nodev"),
+		 o->exec == OPT_NO ? ",noexec" : "",
+		 o->atime == OPT_NOATIME ? ",noatime" : "",
+		 o->sync ? ",sync" : "", o->dirsync ? ",dirsync" : "",
+		 (o->allow_other || (root && !o->allow_root)) ? ",allow_other" :
+		 o->allow_root ? ",allow_root" : "");
+}
+
+static struct fuse_session *new_session(struct server *srv)
+{
+	char options[OPTIONS_BYTES], program[] = "fuse4fs", with_options[] = "-o", debug[] = "-d";
+	char *argv[] = { program, with_options, options, debug, NULL };
+	struct fuse_args args = FUSE_ARGS_INIT(srv->opt->debug ? 4 : 3, argv);
+
+	kernel_options(srv, options, sizeof(options));
+	return fuse_session_new(&args, &op_table, sizeof(op_table), srv);
+}
+
+int mount_session(struct server *srv, char *why, size_t why_len)
+{
+	int err;
+
+	srv->se = new_session(srv);
+	if (!srv->se) {
+		snprintf(why, why_len, "cannot start a FUSE session");
+		return -EINVAL;
+	}
+	errno = 0;
+	if (fuse_session_mount(srv->se, srv->mountpoint)) {
+		err = errno ? -errno : -EIO;
+		snprintf(why, why_len, "cannot mount at %s%s", srv->mountpoint,
+			 access("/dev/fuse", F_OK) ? ": there is no /dev/fuse (load the fuse module, or "
+			 "give the container that device)" : "");
+		fuse_session_destroy(srv->se);
+		srv->se = NULL;
+		return err;
+	}
+	err = compat_fuse_intercept(srv->se, op_send);
+	if (err) {
+		snprintf(why, why_len, "libfuse: %s", strerror(-err));
+		mount_end(srv, true);
+	}
+	return err;
+}
+
+void mount_end(struct server *srv, bool still_mounted)
+{
+	if (still_mounted)
+		fuse_session_unmount(srv->se);
+	fuse_session_destroy(srv->se);
+	srv->se = NULL;
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The mount's backing-device settings in /sys/class/bdi/MAJOR:MINOR.
+ *
+ * The kernel caps a FUSE mount's readahead at 128 KiB and its dirty pages at a hundredth of
+ * the system's, because it does not trust the server not to stall write-back. Root, who
+ * started this server, may: then large requests and ordinary write-back apply. The number is
+ * read from /proc/self/mountinfo, not by stat(2), which would ask ourselves.
+ */
+#include "mount.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "server.h"
+
+enum { MAX_RATIO_PERCENT = 50, READAHEAD_KIB_MAX = 8192 };
+
+/* mountinfo writes blanks, tabs, newlines and backslashes as \ooo. */
+static void unescape(char *s)
+{
+	char *out = s;
+	unsigned c;
+	int n;
+
+	while (*s) {
+		if (*s == '\\' && sscanf(s + 1, "%3o%n", &c, &n) == 1 && n == 3) {
+			*out++ = (char)c;
+			s += 4;
+		} else {
+			*out++ = *s++;
+		}
+	}
+	*out = '\0';
+}
+
+/* The last line with this mount point is the topmost mount there. */
+static bool find_device(const char *mountpoint, char *dev, size_t size)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	char line[3 * PATH_MAX], point[PATH_MAX + 1], number[32];
+	bool found = false;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%*d %*d %31s %*s %4096s", number, point) != 2)
+			continue;
+		unescape(point);
+		if (strcmp(point, mountpoint))
+			continue;
+		snprintf(dev, size, "%s", number);
+		found = true;
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
+static void write_setting(const char *dev, const char *name, unsigned value)
+{
+	char path[128], text[16];
+	int fd, n = snprintf(text, sizeof(text), "%u", value);
+
+	snprintf(path, sizeof(path), "/sys/class/bdi/%s/%s", dev, name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (write(fd, text, (size_t)n) < 0)
+		errno = 0;	/* a wish, not a need */
+	close(fd);
+}
+
+void mount_tune(const struct server *srv)
+{
+	char dev[32];
+
+	if (!find_device(srv->mountpoint, dev, sizeof(dev)))
+		return;
+	write_setting(dev, "read_ahead_kb", READAHEAD_KIB_MAX / 8);
+	write_setting(dev, "max_ratio", MAX_RATIO_PERCENT);
+	write_setting(dev, "strict_limit", 0);
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What is agreed with the kernel, once, at the start.
+ *
+ * HANDLE_KILLPRIV_V2 is worth going behind libfuse 3.14's back for: without it the kernel
+ * asks for security.capability before every write(2), a round trip per call. With it the
+ * kernel remembers that there is none, and says in each request when set-user-ID must go.
+ */
+#include "op.h"
+
+#include <errno.h>
+#include <linux/fuse.h>
+#include <sys/uio.h>
+
+#include "loop.h"
+
+enum {
+	MAX_BACKGROUND = 64,
+	CONGESTION_THRESHOLD = 48,
+	MAX_READAHEAD = 8 << 20,
+	/* Before 7.36 (Linux 5.17) cached writes did not clear set-user-ID under V2. */
+	KILLPRIV_V2_MINOR = 36,
+};
+
+static uint32_t wanted(const struct server *srv)
+{
+	uint32_t want = FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ASYNC_DIO | FUSE_CAP_ASYNC_READ |
+		FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_CACHE_SYMLINKS |
+		FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_IOCTL_DIR | FUSE_CAP_DONT_MASK;
+
+	if (!srv->opt->readonly)
+		want |= FUSE_CAP_WRITEBACK_CACHE;
+	if (!srv->opt->noacl && !srv->opt->squash_uid && !srv->opt->squash_gid)
+		want |= FUSE_CAP_POSIX_ACL;
+	return want;
+}
+
+void op_init(void *userdata, struct fuse_conn_info *conn)
+{
+	/* Locks stay in the kernel: we are the only writer. O_TRUNC comes as a setattr. */
+	const uint32_t refuse = FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_ATOMIC_O_TRUNC |
+		FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
+		FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_HANDLE_KILLPRIV;
+	struct server *srv = userdata;
+
+	compat_fuse_want(conn, wanted(srv), refuse);
+	if (conn->max_write > LOOP_TRANSFER_MAX)
+		conn->max_write = LOOP_TRANSFER_MAX;
+	if (conn->max_readahead > MAX_READAHEAD)
+		conn->max_readahead = MAX_READAHEAD;
+	conn->max_background = MAX_BACKGROUND;
+	conn->congestion_threshold = CONGESTION_THRESHOLD;
+	conn->time_gran = 1;
+	srv->no_open = srv->opt->readonly && (conn->capable & FUSE_CAP_NO_OPEN_SUPPORT);
+	srv->no_opendir = conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT;
+	srv->proto_minor = conn->proto_minor;
+	srv->max_write = conn->max_write;
+	srv->max_readahead = conn->max_readahead;
+}
+
+static void amend_init_reply(struct server *srv, const struct fuse_in_header *in,
+			     struct fuse_init_out *out)
+{
+	const struct fuse_init_in *offer = (const void *)(in + 1);
+
+	if (offer->minor < KILLPRIV_V2_MINOR || !(offer->flags & FUSE_HANDLE_KILLPRIV_V2))
+		return;
+	out->flags |= FUSE_HANDLE_KILLPRIV_V2;
+	srv->kill_suid = true;
+}
+
+ssize_t op_send(int fd, struct iovec *iov, int count, void *userdata)
+{
+	const struct fuse_in_header *in = loop_request();
+	const struct fuse_out_header *out = iov[0].iov_base;
+
+	/* Only the worker that serves INIT has it as its request, and replies to it once. */
+	if (in && in->opcode == FUSE_INIT && out->unique == in->unique && !out->error &&
+	    count == 2 && in->len >= sizeof(*in) + offsetof(struct fuse_init_in, flags2) &&
+	    iov[1].iov_len >= offsetof(struct fuse_init_out, max_background))
+		amend_init_reply(userdata, in, iov[1].iov_base);
+	return writev(fd, iov, count);
+}

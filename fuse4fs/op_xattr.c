@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Extended attributes. */
+#include "op.h"
+
+#include <errno.h>
+
+#include "loop.h"
+
+enum { XATTR_REPLY_MAX = 65536 };	/* XATTR_SIZE_MAX, XATTR_LIST_MAX */
+
+/* n: length or -errno; size 0: only the length was asked. */
+static void reply_value(fuse_req_t req, ssize_t n, const char *buf, size_t size)
+{
+	if (n < 0)
+		op_reply_err(req, (int)n);
+	else if (!size)
+		fuse_reply_xattr(req, (size_t)n);
+	else
+		fuse_reply_buf(req, buf, (size_t)n);
+}
+
+void op_getxattr(fuse_req_t req, fuse_ino_t nodeid, const char *name, size_t size)
+{
+	char *buf = loop_reply_buffer();
+	uint32_t ino;
+
+	if (!op_ino(req, nodeid, &ino))
+		return;
+	if (size > XATTR_REPLY_MAX)
+		size = XATTR_REPLY_MAX;
+	reply_value(req, vfs_getxattr(&op_server(req)->vfs, ino, name, buf, size), buf, size);
+}
+
+void op_listxattr(fuse_req_t req, fuse_ino_t nodeid, size_t size)
+{
+	char *buf = loop_reply_buffer();
+	uint32_t ino;
+
+	if (!op_ino(req, nodeid, &ino))
+		return;
+	if (size > XATTR_REPLY_MAX)
+		size = XATTR_REPLY_MAX;
+	reply_value(req, vfs_listxattr(&op_server(req)->vfs, ino, buf, size, op_is_root(req)),
+		    buf, size);
+}
+
+void op_setxattr(fuse_req_t req, fuse_ino_t nodeid, const char *name, const char *value,
+		 size_t size, int flags)
+{
+	uint32_t ino;
+
+	if (op_ino(req, nodeid, &ino))
+		op_reply_err(req, vfs_setxattr(&op_server(req)->vfs, ino, name, value, size, flags));
+}
+
+void op_removexattr(fuse_req_t req, fuse_ino_t nodeid, const char *name)
+{
+	uint32_t ino;
+
+	if (op_ino(req, nodeid, &ino))
+		op_reply_err(req, vfs_removexattr(&op_server(req)->vfs, ino, name));
+}

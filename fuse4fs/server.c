@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The life of a mount: device, file system, session, threads, and back in reverse order.
+ * The image is unlocked last.
+ */
+#include "server.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "compat_fuse.h"
+#include "device.h"
+#include "loop.h"
+#include "mount.h"
+#include "op.h"
+#include "server_end.h"
+
+enum { WHY_BYTES = 512 };
+
+static int fail(struct server *srv, int err, const char *why)
+{
+	daemon_log(srv->daemon, VFS_LOG_ERR, why);
+	return daemon_failed(srv->daemon, err == -ENOMEM ? MNT_EX_SYSERR : MNT_EX_FAIL);
+}
+
+static int open_device(struct server *srv, struct imglock **ret_lock, char *why)
+{
+	const struct options *o = srv->opt;
+	static const enum imglock_mode modes[] = {
+		[OPT_LOCK_WAIT] = IMGLOCK_WAIT, [OPT_LOCK_FAIL] = IMGLOCK_FAIL,
+		[OPT_LOCK_NONE] = IMGLOCK_NONE,
+	};
+	const struct device_options dev = {
+		.image = o->image, .readonly = o->readonly, .offset = o->offset,
+		.sizelimit = o->sizelimit, .partition = (int)o->partition, .lock = modes[o->lock],
+	};
+	int err = device_open(&dev, &srv->dev, ret_lock, why, WHY_BYTES);
+
+	if (!err)
+		srv->dev->before_wait = loop_before_wait;
+	return err;
+}
+
+/* Absolute names: the daemon leaves its directory, and mount tables want them. */
+static int resolve_paths(struct server *srv, char *why)
+{
+	const struct options *o = srv->opt;
+
+	if (!strchr(o->image, '/') && !strncmp(o->image, "fd:", 3))
+		snprintf(srv->image, sizeof(srv->image), "%s", o->image);
+	else if (!realpath(o->image, srv->image))
+		snprintf(srv->image, sizeof(srv->image), "%s", o->image);
+	if (!strncmp(o->mountpoint, "/dev/fd/", 8)) {
+		snprintf(srv->mountpoint, sizeof(srv->mountpoint), "%s", o->mountpoint);
+		return 0;
+	}
+	if (!realpath(o->mountpoint, srv->mountpoint)) {
+		int err = -errno;
+
+		snprintf(why, WHY_BYTES, "mount point %s: %s", o->mountpoint, strerror(-err));
+		return err;
+	}
+	return 0;
+}
+
+static int start_session(struct server *srv, int (*catch_signals)(void), int *ret_signal_fd,
+			 char *why)
+{
+	const unsigned threads = srv->opt->threads ? (unsigned)srv->opt->threads : THREADS_DEFAULT;
+	int err = mount_session(srv, why, WHY_BYTES);
+
+	if (err)
+		return err;
+	*ret_signal_fd = err = catch_signals();
+	if (err < 0) {
+		snprintf(why, WHY_BYTES, "cannot catch signals: %s", strerror(-err));
+		mount_end(srv, true);
+		return err;
+	}
+	err = loop_start(srv->se, threads, op_raw, srv, &srv->loop);
+	if (err) {
+		snprintf(why, WHY_BYTES, "cannot start threads: %s", strerror(-err));
+		mount_end(srv, true);
+	}
+	return err;
+}
+
+/* The file system, from its recovery to its clean end. Exit status. */
+static int serve_fs(struct server *srv, int (*catch_signals)(void))
+{
+	char why[WHY_BYTES] = "";
+	int signal_fd, err = vfs_open(srv->opt, srv->dev, daemon_log, srv->daemon, &srv->vfs, why,
+				      sizeof(why));
+
+	if (err)
+		return fail(srv, err, *why ? why : strerror(-err));
+	err = start_session(srv, catch_signals, &signal_fd, why);
+	if (err) {
+		int status = fail(srv, err, why);
+
+		vfs_close(&srv->vfs);
+		return status;
+	}
+	mount_tune(srv);
+	daemon_ready(srv->daemon);
+	server_wait_end(srv, signal_fd);
+	err = vfs_close(&srv->vfs);
+	if (!err)
+		return MNT_EX_OK;
+	daemon_printf(srv->daemon, VFS_LOG_ERR, "not everything could be written: %s",
+		      strerror(-err));
+	return MNT_EX_FAIL;
+}
+
+static void prepare_process(void)
+{
+	/* Write-back must not wait for memory that only our own writes can free. Needs
+	 * CAP_SYS_RESOURCE; without it the kernel's limits for FUSE mounts protect us. */
+	if (geteuid() == 0)
+		prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
+}
+
+int server_run(const struct options *opt, struct daemon *daemon, int (*catch_signals)(void))
+{
+	struct server *srv = calloc(1, sizeof(*srv));
+	struct imglock *lock = NULL;
+	char why[WHY_BYTES] = "";
+	int err, status;
+
+	if (!srv)
+		return daemon_failed(daemon, MNT_EX_SYSERR);
+	srv->opt = opt;
+	srv->daemon = daemon;
+	clock_gettime(CLOCK_MONOTONIC, &srv->started);
+	prepare_process();
+	err = resolve_paths(srv, why);
+	if (!err)
+		err = open_device(srv, &lock, why);
+	if (err) {
+		status = fail(srv, err, why);
+		free(srv);
+		return status;
+	}
+	status = serve_fs(srv, catch_signals);
+	err = blkdev_close(srv->dev);
+	imglock_release(lock);
+	if (err && status == MNT_EX_OK) {
+		daemon_printf(daemon, VFS_LOG_ERR, "closing the image: %s", strerror(-err));
+		status = MNT_EX_FAIL;
+	}
+	free(srv);
+	return status;
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* --status, the server's side: one tree of values, printed as text or as JSON. */
+#include "status.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "blkdev.h"
+#include "loop.h"
+#include "server.h"
+
+/* By the number of the request in the protocol. */
+static const char *const op_names[LOOP_OPCODES] = {
+	[0] = "other", [1] = "lookup", [2] = "forget", [3] = "getattr", [4] = "setattr",
+	[5] = "readlink", [6] = "symlink", [8] = "mknod", [9] = "mkdir", [10] = "unlink",
+	[11] = "rmdir", [12] = "rename", [13] = "link", [14] = "open", [15] = "read",
+	[16] = "write", [17] = "statfs", [18] = "release", [20] = "fsync", [21] = "setxattr",
+	[22] = "getxattr", [23] = "listxattr", [24] = "removexattr", [25] = "flush",
+	[26] = "init", [27] = "opendir", [28] = "readdir", [29] = "releasedir",
+	[30] = "fsyncdir", [34] = "access", [35] = "create", [36] = "interrupt", [37] = "bmap",
+	[39] = "ioctl", [42] = "batch_forget", [43] = "fallocate", [44] = "readdirplus",
+	[45] = "rename2", [46] = "lseek", [47] = "copy_file_range", [50] = "syncfs",
+	[51] = "tmpfile", [52] = "statx",
+};
+
+static void add_int(struct json_object *o, const char *key, uint64_t value)
+{
+	json_object_object_add(o, key, json_object_new_int64((int64_t)value));
+}
+
+static void add_string(struct json_object *o, const char *key, const char *value)
+{
+	json_object_object_add(o, key, json_object_new_string(value));
+}
+
+static struct json_object *add_group(struct json_object *o, const char *key)
+{
+	struct json_object *group = json_object_new_object();
+
+	json_object_object_add(o, key, group);
+	return group;
+}
+
+static void add_fs(struct json_object *o, struct vfs *v)
+{
+	struct vfs_stats s;
+	struct json_object *g;
+
+	vfs_get_stats(v, &s);
+	add_string(o, "state", s.state);
+	add_int(o, "errors", s.errors);
+	add_string(o, "label", s.label);
+	add_string(o, "uuid", s.uuid);
+	add_int(o, "block_size", s.block_size);
+	add_int(o, "blocks", s.blocks);
+	add_int(o, "free_blocks", s.free_blocks);
+	g = add_group(o, "cache");
+	add_int(g, "hits", s.cache_hits);
+	add_int(g, "misses", s.cache_misses);
+	add_int(g, "bytes", s.cache_bytes);
+	add_int(g, "limit", s.cache_limit);
+	add_int(g, "dirty_bytes", s.cache_dirty);
+	g = add_group(o, "inodes");
+	add_int(g, "cached", s.inodes_cached);
+	add_int(g, "hits", s.inode_hits);
+	add_int(g, "misses", s.inode_misses);
+	add_int(g, "known_to_kernel", s.nodes_known);
+	g = add_group(o, "journal");
+	add_string(g, "kind", s.has_journal ? "jbd2" : "none");
+	add_string(g, "aborted", s.journal_aborted ? "yes" : "no");
+	add_int(g, "commits", s.commits);
+	add_int(g, "blocks", s.commit_blocks);
+	add_int(g, "last_commit_us", s.last_commit_us);
+}
+
+static void add_device(struct json_object *o, struct blkdev *dev)
+{
+	struct json_object *g = add_group(o, "device");
+
+	add_int(g, "bytes", dev->info.size);
+	add_int(g, "reads", atomic_load(&dev->stats.reads));
+	add_int(g, "read_bytes", atomic_load(&dev->stats.read_bytes));
+	add_int(g, "writes", atomic_load(&dev->stats.writes));
+	add_int(g, "write_bytes", atomic_load(&dev->stats.write_bytes));
+	add_int(g, "flushes", atomic_load(&dev->stats.flushes));
+	add_int(g, "discards", atomic_load(&dev->stats.discards));
+	add_int(g, "errors", atomic_load(&dev->stats.errors));
+}
+
+static void add_requests(struct json_object *o, struct loop *loop)
+{
+	struct loop_stats s;
+	struct json_object *g;
+
+	loop_get_stats(loop, &s);
+	add_int(o, "threads", s.threads);
+	g = add_group(o, "leads");
+	add_int(g, "handed_on", s.handed_on);
+	add_int(g, "taken_over", s.taken_over);
+	add_int(g, "slept", s.slept);
+	g = add_group(o, "requests");
+	add_int(g, "total", s.total);
+	for (int op = 0; op < LOOP_OPCODES; op++)
+		if (s.requests[op])
+			add_int(g, op_names[op] ? op_names[op] : "other", s.requests[op]);
+}
+
+static struct json_object *collect(struct server *srv)
+{
+	struct json_object *o = json_object_new_object();
+	char options[1024];
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	options_print(srv->opt, options, sizeof(options));
+	add_string(o, "image", srv->image);
+	add_string(o, "mountpoint", srv->mountpoint);
+	add_string(o, "options", options);
+	add_int(o, "pid", (uint64_t)getpid());
+	add_int(o, "uptime_sec", (uint64_t)(now.tv_sec - srv->started.tv_sec));
+	add_fs(o, &srv->vfs);
+	add_device(o, srv->dev);
+	add_int(o, "fuse_minor", srv->proto_minor);
+	add_requests(o, srv->loop);
+	return o;
+}
+
+/* "key: value" lines; a group is "key: name value, name value". */
+static void print_text(struct json_object *o, FILE *out)
+{
+	json_object_object_foreach(o, key, value) {
+		if (!json_object_is_type(value, json_type_object)) {
+			fprintf(out, "%-12s %s\n", key, json_object_get_string(value));
+			continue;
+		}
+		const char *comma = "";
+
+		fprintf(out, "%-12s ", key);
+		json_object_object_foreach(value, name, number) {
+			fprintf(out, "%s%s %s", comma, name, json_object_get_string(number));
+			comma = ", ";
+		}
+		fprintf(out, "\n");
+	}
+}
+
+size_t status_print(struct server *srv, bool json, char *buf, size_t size)
+{
+	struct json_object *o = collect(srv);
+	FILE *out = fmemopen(buf, size, "w");
+
+	memset(buf, 0, size);
+	if (o && out) {
+		if (json)
+			fprintf(out, "%s\n", json_object_to_json_string_ext(o,
+				JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+				JSON_C_TO_STRING_NOSLASHESCAPE));
+		else
+			print_text(o, out);
+	}
+	if (out)
+		fclose(out);
+	json_object_put(o);
+	buf[size - 1] = '\0';
+	return strlen(buf) + 1;
+}
