@@ -306,7 +306,7 @@ static void set_bounds(struct txn_mgr *m)
 	m->hard_max = soft + soft / 2;
 	if (m->writer->max_blocks)
 		m->hard_max = MIN(m->hard_max, m->writer->max_blocks);
-	m->soft_max = MIN(soft, m->hard_max / 2 + 1);
+	m->soft_max = MIN(soft, (uint64_t)m->hard_max * 2 / 3);
 }
 
 static void mgr_free(struct txn_mgr *m)
