@@ -161,6 +161,16 @@ static uint64_t current_size(struct inode *inode)
 	return size;
 }
 
+static uint32_t current_flags(struct inode *inode)
+{
+	uint32_t flags;
+
+	rwlock_read(&inode->lock);
+	flags = inode->flags;
+	rwlock_read_unlock(&inode->lock);
+	return flags;
+}
+
 static int punch(struct inode *inode, uint64_t off, uint64_t end)
 {
 	uint64_t from = file_lblk_up(inode, off), to, size = current_size(inode);
@@ -209,12 +219,12 @@ static int falloc_locked(struct inode *inode, int mode, uint64_t off, uint64_t e
 		err = file_inline_zero(inode, off, end);
 		return err ? MIN(err, 0) : punch(inode, off, end);
 	}
-	if (!(inode->flags & (EXT4_EXTENTS_FL | EXT4_INLINE_DATA_FL)))
+	if (!inode->fs->has_extents)
 		return -EOPNOTSUPP;
 	err = file_inline_to_blocks(inode, root);
 	if (err)
 		return err;
-	if (!(inode->flags & EXT4_EXTENTS_FL))
+	if (!(current_flags(inode) & EXT4_EXTENTS_FL))
 		return -EOPNOTSUPP;
 	err = clean_tail(inode, size);
 	if (err)
@@ -234,7 +244,7 @@ static bool mode_supported(int mode)
 
 int file_fallocate(struct inode *inode, int mode, uint64_t off, uint64_t len, bool root)
 {
-	uint64_t max = inode_max_size(inode);
+	uint64_t max;
 	int err = fs_may_write(inode->fs);
 
 	if (err)
@@ -243,6 +253,9 @@ int file_fallocate(struct inode *inode, int mode, uint64_t off, uint64_t len, bo
 		return -EOPNOTSUPP;
 	if (len == 0)
 		return -EINVAL;
+	rwlock_read(&inode->lock);
+	max = inode_max_size(inode);
+	rwlock_read_unlock(&inode->lock);
 	if (off > max || len > max - off) {
 		if (!(mode & FALLOC_FL_PUNCH_HOLE))
 			return -EFBIG;
@@ -250,7 +263,7 @@ int file_fallocate(struct inode *inode, int mode, uint64_t off, uint64_t len, bo
 		len = max - off;
 	}
 	rwlock_write(&inode->io);
-	if (inode->flags & EXT2_IMMUTABLE_FL)
+	if (current_flags(inode) & EXT2_IMMUTABLE_FL)
 		err = -EPERM;
 	else
 		err = falloc_locked(inode, mode, off, off + len, root);

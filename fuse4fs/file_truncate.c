@@ -86,13 +86,23 @@ static int truncate_mapped(struct inode *inode, uint64_t size)
 	return err;
 }
 
+static bool is_too_big(struct inode *inode, uint64_t size)
+{
+	uint64_t max;
+
+	rwlock_read(&inode->lock);
+	max = inode_max_size(inode);
+	rwlock_read_unlock(&inode->lock);
+	return size > max;
+}
+
 int file_truncate(struct inode *inode, uint64_t size)
 {
 	int err = fs_may_write(inode->fs);
 
 	if (err)
 		return err;
-	if (size > inode_max_size(inode))
+	if (is_too_big(inode, size))
 		return -EFBIG;
 	rwlock_write(&inode->io);
 	err = file_inline_truncate(inode, size);

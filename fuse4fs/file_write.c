@@ -267,10 +267,11 @@ static ssize_t write_blocks(const struct write *w)
 
 static int may_change(struct inode *inode, uint64_t len, uint64_t off, bool *ret_inline)
 {
-	uint64_t max = inode_max_size(inode);
+	uint64_t max;
 	uint32_t flags;
 
 	rwlock_read(&inode->lock);
+	max = inode_max_size(inode);
 	flags = inode->flags;
 	*ret_inline = inode_is_inline(inode);
 	rwlock_read_unlock(&inode->lock);

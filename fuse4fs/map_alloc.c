@@ -12,8 +12,10 @@
 
 #include "map_cache.h"
 
-/* Far neighbours say nothing about where a block should be. */
-enum { NEAR_NBLKS = 32768 };
+enum {
+	NEAR_NBLKS = 32768,	/* farther neighbours say nothing about a block's place */
+	GAP_NBLKS = 1024,	/* writes this far ahead of their turn leave room for the others */
+};
 
 static void give_back(struct inode *inode, struct prealloc *w)
 {
@@ -122,20 +124,65 @@ static uint32_t bounded_ahead(const struct fs *fs, uint32_t ahead)
 	return avail <= 0 ? 0 : (uint32_t)MIN((uint64_t)ahead, (uint64_t)avail / 64);
 }
 
+/*
+ * Where to start reserving for a growing file whose requests overtake each other: at
+ * the end of what was reserved last, if only a short hole lies between.
+ */
+static uint32_t gap_start(struct inode *inode, const struct map_cache *mc, uint32_t lblk)
+{
+	uint32_t start = inode->goal_lblk;
+	struct run gap;
+
+	if (lblk <= start || lblk - start > GAP_NBLKS || free_room(mc, start, UINT32_MAX) < lblk - start)
+		return lblk;
+	if (map_lookup(inode, start, &gap) || !(gap.flags & RUN_HOLE) || gap.len < lblk - start)
+		return lblk;
+	return start;
+}
+
+/* Reserves [start, lblk + len) with a window in front of lblk; false: not worth it. */
+static bool reserve_with_gap(struct inode *inode, struct map_cache *mc, uint32_t lblk, uint32_t len,
+			     bool root, uint64_t *ret_pblk, uint32_t *ret_len)
+{
+	uint32_t start = gap_start(inode, mc, lblk), before = lblk - start, got;
+	uint64_t pblk;
+
+	if (before == 0 || reserve(inode, find_goal(inode, start), before + len, root, &pblk, &got))
+		return false;
+	if (got <= before) {
+		balloc_unreserve(inode->fs, pblk, got);
+		return false;
+	}
+	keep_window(inode, mc, start, pblk, before);
+	*ret_pblk = pblk + before;
+	*ret_len = got - before;
+	return true;
+}
+
+/* The end of what was reserved last; a straggler does not move it back. */
+static void move_goal(struct inode *inode, uint32_t lblk, uint64_t pblk)
+{
+	if (inode->goal_pblk && lblk < inode->goal_lblk && inode->goal_lblk - lblk < GAP_NBLKS)
+		return;
+	inode->goal_lblk = lblk;
+	inode->goal_pblk = pblk;
+}
+
 int map_reserve(struct inode *inode, uint32_t lblk, uint32_t want, uint32_t ahead, bool root,
 		uint64_t *ret_pblk, uint32_t *ret_len)
 {
 	struct map_cache *mc = map_cache_of(inode);
 	uint32_t len, got;
-	int err;
+	int err = 0;
 
 	if (!mc)
 		return -ENOMEM;
 	if (take_window(inode, mc, lblk, want, ret_pblk, ret_len))
-		goto taken;
-	len = want + bounded_ahead(inode->fs, ahead);
-	len = free_room(mc, lblk, len);
-	err = reserve(inode, find_goal(inode, lblk), len, root, ret_pblk, &got);
+		goto out;
+	ahead = bounded_ahead(inode->fs, ahead);
+	len = free_room(mc, lblk, want + ahead);
+	if (!ahead || !reserve_with_gap(inode, mc, lblk, len, root, ret_pblk, &got))
+		err = reserve(inode, find_goal(inode, lblk), len, root, ret_pblk, &got);
 	if (err == -ENOSPC) {
 		map_discard_prealloc(inode);
 		err = reserve(inode, find_goal(inode, lblk), want, root, ret_pblk, &got);
@@ -144,8 +191,7 @@ int map_reserve(struct inode *inode, uint32_t lblk, uint32_t want, uint32_t ahea
 		return err;
 	*ret_len = MIN(got, want);
 	keep_window(inode, mc, lblk + *ret_len, *ret_pblk + *ret_len, got - *ret_len);
-taken:
-	inode->goal_lblk = lblk + *ret_len;
-	inode->goal_pblk = *ret_pblk + *ret_len;
+out:
+	move_goal(inode, lblk + *ret_len, *ret_pblk + *ret_len);
 	return 0;
 }

@@ -297,7 +297,7 @@ static void growing_file_is_contiguous(void **state)
 	unsigned runs = 0;
 	for (uint64_t at = 0; at < 4096; at += run.len, runs++)
 		assert_int_equal(map_lookup(a, at, &run), 0);
-	assert_true(runs <= 12);
+	assert_true(runs <= 8);
 	inode_put(a);
 	inode_put(b);
 	scratch_check(&s);
