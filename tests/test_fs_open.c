@@ -100,6 +100,51 @@ static void readonly_changes_no_byte(void **state)
 	image_free(&img);
 }
 
+/* A journal with one transaction, made by debugfs: replayed into memory when mounted
+ * read-only, into the image when writable. */
+static void dirty_journal_is_replayed(void **state)
+{
+	enum { BLOCK = 9000 };
+	struct ext2_super_block sb;
+	uint8_t block[4096], seen[4096];
+	struct image img;
+	char copy[300];
+	int fd;
+
+	memset(block, 'j', sizeof(block));
+	image_make(&img, 64 * MIB, "-t ext4 -b 4096");
+	snprintf(copy, sizeof(copy), "%s.copy", img.path);
+	fd = open(copy, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	assert_int_equal(write(fd, block, sizeof(block)), sizeof(block));
+	close(fd);
+	assert_int_equal(image_run("printf 'jo\njw -b %d %s\njc\n' | debugfs -w -f - %s",
+				   BLOCK, copy, img.path), 0);
+	assert_int_equal(image_run("cp --sparse=always %s %s", img.path, copy), 0);
+
+	img.opt.readonly = true;
+	image_open(&img);
+	assert_non_null(img.fs->overlay);
+	assert_int_equal(blkdev_read(img.fs->dev, seen, sizeof(seen), BLOCK * 4096), 0);
+	assert_memory_equal(seen, block, sizeof(block));
+	assert_int_equal(image_close(&img), 0);
+	img.opt.norecovery = true;
+	image_open(&img);
+	assert_null(img.fs->overlay);
+	assert_int_equal(image_close(&img), 0);
+	assert_int_equal(image_run("cmp %s %s", img.path, copy), 0);
+
+	img.opt.readonly = img.opt.norecovery = false;
+	image_open(&img);
+	assert_int_equal(blkdev_read(img.fs->dev, seen, sizeof(seen), BLOCK * 4096), 0);
+	assert_memory_equal(seen, block, sizeof(block));
+	assert_int_equal(image_close(&img), 0);
+	read_super(img.path, &sb);
+	assert_false(sb.s_feature_incompat & EXT3_FEATURE_INCOMPAT_RECOVER);
+	image_fsck(&img);
+	unlink(copy);
+	image_free(&img);
+}
+
 static void statfs_counts_honestly(void **state)
 {
 	struct ext2_super_block sb;
@@ -382,6 +427,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(opens_and_closes_clean),
 		cmocka_unit_test(readonly_changes_no_byte),
+		cmocka_unit_test(dirty_journal_is_replayed),
 		cmocka_unit_test(statfs_counts_honestly),
 		cmocka_unit_test(label_round_trip),
 		cmocka_unit_test(huge_sparse_image_opens_fast),
