@@ -98,11 +98,11 @@ static int recover(struct log *log, struct recover_result *result)
 		if (err)
 			return err;
 	}
-	if (used || failed) {
-		/* One more than the first that is missing: it may have begun. */
-		uint32_t next = used ? log->end_tid + 1 : be32toh(log_super(log)->s_sequence);
+	if (used || failed || wanted) {
+		/* The first that is missing may have begun: one more. */
+		uint32_t missing = used ? log->end_tid : be32toh(log_super(log)->s_sequence);
 
-		err = log_reset(log, next);
+		err = log_reset(log, missing + 1);
 		if (err)
 			return err;
 	}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Recovery of journals the kernel has left: its ext4 works on a loop device, is shut down
+ * in the middle (EXT4_IOC_SHUTDOWN), and both e2fsck and we recover what it wrote. Then
+ * the file system is opened and closed here and must be clean. Skipped where mounting is
+ * not possible.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+
+#include <cmocka.h>
+
+#include "recover_fixture.h"
+
+enum { SHUTDOWN_LOGFLUSH = 1, SHUTDOWN_NOLOGFLUSH = 2 };
+
+struct scene {
+	const char *mkfs, *mount;
+	uint32_t flags;
+	const char *work;	/* in the root of the file system, with sh */
+	enum { LEAVE_NOTHING, LEAVE_FAST_COMMITS, LEAVE_ORPHAN } left;
+};
+
+/* Long enough for a 1 MiB journal to go round. */
+#define CHURN "i=0; while [ $i -lt 12 ]; do mkdir d$i; j=0; while [ $j -lt 60 ]; do " \
+	"echo $i-$j > d$i/file-with-a-long-name-so-that-directories-grow-$j; j=$((j+1)); done; " \
+	"[ $((i%3)) = 0 ] || rm -rf d$((i-1)); sync -f .; i=$((i+1)); done; "
+/* Directory blocks are revoked when they are freed, then used for data. */
+#define REUSE "mkdir r; for n in 1 2 3 4 5 6; do mkdir r/$n; for m in $(seq 80); do " \
+	": > r/$n/some-name-$m-for-the-block; done; done; sync -f .; rm -rf r; sync -f .; " \
+	"head -c 3000000 /dev/urandom > data; sync data; "
+#define TAIL "mkdir last; echo x > last/y; ln -s y last/z; setfattr -n user.a -v b last/y || :; "
+
+static const struct scene scenes[] = {
+	{ "-t ext4 -b 1024 -J size=1", "", SHUTDOWN_LOGFLUSH, CHURN TAIL, LEAVE_NOTHING },
+	{ "-t ext4 -b 1024 -J size=1", "", SHUTDOWN_NOLOGFLUSH, CHURN TAIL, LEAVE_NOTHING },
+	{ "-t ext4 -b 4096", "", SHUTDOWN_LOGFLUSH, CHURN REUSE TAIL, LEAVE_NOTHING },
+	{ "-t ext4 -b 4096", "", SHUTDOWN_NOLOGFLUSH, REUSE TAIL, LEAVE_NOTHING },
+	{ "-t ext4 -b 4096 -O ^64bit", "", SHUTDOWN_LOGFLUSH, REUSE TAIL, LEAVE_NOTHING },
+	{ "-t ext4 -b 1024 -O ^64bit,^metadata_csum -J size=1", "", SHUTDOWN_LOGFLUSH,
+	  CHURN REUSE TAIL, LEAVE_NOTHING },
+	{ "-t ext4 -b 4096 -O ^metadata_csum", ",journal_checksum", SHUTDOWN_LOGFLUSH,
+	  REUSE TAIL, LEAVE_NOTHING },
+	{ "-t ext4 -b 1024 -O ^metadata_csum,^64bit -J size=1", ",journal_checksum",
+	  SHUTDOWN_LOGFLUSH, CHURN TAIL, LEAVE_NOTHING },
+	{ "-t ext4 -b 1024 -O ^metadata_csum -J size=1", ",journal_async_commit,data=writeback",
+	  SHUTDOWN_LOGFLUSH, CHURN TAIL, LEAVE_NOTHING },
+	{ "-t ext4 -b 4096", ",data=journal", SHUTDOWN_LOGFLUSH,
+	  "printf '\\300\\073\\071\\230 and more' > magic; " REUSE TAIL, LEAVE_NOTHING },
+	{ "-t ext3 -b 1024 -J size=1", "", SHUTDOWN_LOGFLUSH, CHURN REUSE TAIL, LEAVE_NOTHING },
+	{ "-t ext4 -b 4096 -O orphan_file,inline_data", "", SHUTDOWN_LOGFLUSH, CHURN TAIL, LEAVE_ORPHAN },
+	{ "-t ext4 -b 1024 -J size=1", "", SHUTDOWN_LOGFLUSH, TAIL, LEAVE_ORPHAN },
+	{ "-t ext4 -b 4096 -O fast_commit", "", SHUTDOWN_LOGFLUSH, CHURN TAIL, LEAVE_NOTHING },
+	{ "-t ext4 -b 4096 -O fast_commit", "", SHUTDOWN_NOLOGFLUSH,
+	  CHURN "echo a > fc; sync fc; echo b >> fc; sync fc; ", LEAVE_FAST_COMMITS },
+};
+
+static bool mounting_works;
+
+static int find_out(void **state)
+{
+	struct image img;
+	char dir[300];
+
+	image_make(&img, 16 << 20, "-t ext4");
+	snprintf(dir, sizeof(dir), "%s.mnt", img.path);
+	mounting_works = geteuid() == 0 &&
+		system(NULL) && image_run("mkdir %s; mount -o loop %s %s 2>/dev/null || "
+					  "touch %s.no", dir, img.path, dir, img.path) == 0 &&
+		image_run("if [ -e %s.no ]; then rm %s.no; exit 0; fi; umount %s; touch %s.yes",
+			  img.path, img.path, dir, img.path) == 0;
+	snprintf(dir, sizeof(dir), "%s.yes", img.path);
+	mounting_works = mounting_works && unlink(dir) == 0;
+	image_run("rmdir %s.mnt", img.path);
+	image_free(&img);
+	return 0;
+}
+
+/* A file held open while its name goes: an orphan for who recovers. */
+static int make_orphan(int dir)
+{
+	static const char text[10000];
+	int fd = openat(dir, "orphan", O_RDWR | O_CREAT, 0600);
+
+	if (fd < 0 || write(fd, text, sizeof(text)) < 0 || fsync(fd) || unlinkat(dir, "orphan", 0))
+		return -1;
+	return fd;
+}
+
+/* Mounts, works, shuts down, unmounts. Nothing may stay mounted whatever fails. */
+static void play(const struct scene *scene, const struct image *img)
+{
+	const int op = _IOR('X', 125, uint32_t);
+	uint32_t flags = scene->flags;
+	char dir[300];
+	int fd, work, down, orphan = -1;
+
+	snprintf(dir, sizeof(dir), "%s.mnt", img->path);
+	assert_int_equal(image_run("mkdir %s && mount -o loop%s %s %s", dir, scene->mount,
+				   img->path, dir), 0);
+	work = image_run("cd %s; set -e; %s", dir, scene->work);
+	fd = open(dir, O_RDONLY | O_DIRECTORY);
+	if (fd >= 0 && scene->left == LEAVE_ORPHAN)
+		orphan = make_orphan(fd);
+	down = fd < 0 ? -1 : ioctl(fd, op, &flags);
+	if (orphan >= 0)
+		close(orphan);
+	close(fd);
+	assert_int_equal(image_run("umount %s && rmdir %s", dir, dir), 0);
+	assert_int_equal(work, 0);
+	assert_int_equal(down, 0);
+}
+
+static void judge(const struct scene *scene, struct image *img)
+{
+	struct recover_result result;
+
+	if (scene->left == LEAVE_FAST_COMMITS) {
+		assert_int_equal(recover_file(img->path, &result), -EOPNOTSUPP);
+		assert_true(result.fast_commits);
+		assert_non_null(strstr(why, "fast commit"));
+		return;
+	}
+	/* e2fsck deletes orphans in the same go, so only without. */
+	if (scene->left == LEAVE_NOTHING) {
+		assert_as_e2fsck(img, &result);
+		assert_true(result.dirty);
+	}
+	image_open(img);
+	assert_int_equal(image_close(img), 0);
+	assert_int_equal(img->errors, 0);
+	image_fsck(img);
+}
+
+static void test_kernel_journals(void **state)
+{
+	if (!mounting_works)
+		skip();
+	for (size_t i = 0; i < ARRAY_LEN(scenes); i++) {
+		struct image img;
+
+		image_make(&img, 64 << 20, scenes[i].mkfs);
+		play(&scenes[i], &img);
+		judge(&scenes[i], &img);
+		image_free(&img);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_kernel_journals),
+	};
+
+	initialize_ext2_error_table();
+	return cmocka_run_group_tests(tests, find_out, NULL);
+}
