@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Directories: the public operations. Each picks the form the directory has (inline,
- * linear, indexed) and leaves the work to it. A damaged index can still be searched and
- * shrunk block by block; only insertion needs it whole.
+ * linear, indexed) and leaves the work to it. A directory whose index is damaged or of an
+ * unknown hash can still be searched and shrunk block by block; only insertion needs it.
  */
 #include "dir_inline.h"
 #include "dir_linear.h"
@@ -51,7 +51,7 @@ static int find(struct inode *dir, const char *name, size_t len, struct dir_slot
 
 	if (dir_is_indexed(dir)) {
 		err = htree_find(dir, name, len, ret);
-		if (err != -EUCLEAN)
+		if (err != -EUCLEAN && err != -EOPNOTSUPP)
 			return err;
 	}
 	return dir_linear_find(dir, name, len, ret);

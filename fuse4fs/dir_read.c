@@ -272,7 +272,7 @@ static int read_inline(struct reader *r)
  */
 static void prefetch_leaves(struct htree_path *p)
 {
-	enum { SMALL = 4 << 20, AHEAD = 32 };
+	enum { SMALL = 4 << 20, AHEAD = DIR_PREFETCH };
 	struct fs *fs = p->dir->fs;
 	const struct htree_frame *f = &p->frames[p->depth - 1];
 	struct run run;
@@ -378,7 +378,7 @@ static int read_indexed(struct reader *r)
 	struct htree_path p;
 	int err = htree_open(r->dir, &p);
 
-	if (err == -EUCLEAN)
+	if (err == -EUCLEAN || err == -EOPNOTSUPP)
 		return read_linear(r);
 	if (err)
 		return err;

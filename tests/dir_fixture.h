@@ -88,8 +88,8 @@ static UNUSED void fx_open_dev(struct fx *fx)
 	assert_int_equal(inode_get(fx->fs, EXT2_ROOT_INO, &fx->root), 0);
 }
 
-/* A formatted image, opened. */
-static UNUSED void fx_make(struct fx *fx, const char *mkfs, const char *size)
+/* A formatted image, opened. tune: a command to run on it first, or NULL. */
+static UNUSED void fx_make(struct fx *fx, const char *mkfs, const char *tune, const char *size)
 {
 	const char *tmp = getenv("TMPDIR");
 	int fd;
@@ -101,6 +101,8 @@ static UNUSED void fx_make(struct fx *fx, const char *mkfs, const char *size)
 	close(fd);
 	assert_int_equal(fx_run("mke2fs -q -F -t ext4 -O ^has_journal,^resize_inode -E "
 				"lazy_itable_init=1 %s %s %s >/dev/null 2>&1", mkfs, fx->path, size), 0);
+	if (tune)
+		assert_int_equal(fx_run("%s %s >/dev/null 2>&1", tune, fx->path), 0);
 	fx_open_dev(fx);
 }
 
@@ -149,9 +151,9 @@ static UNUSED void fx_make_files(struct fx *fx)
 }
 
 /* The image as above with an empty directory "d" as fx->dir, and target files. */
-static UNUSED void fx_setup(struct fx *fx, const char *mkfs, const char *size)
+static UNUSED void fx_setup(struct fx *fx, const char *mkfs, const char *tune, const char *size)
 {
-	fx_make(fx, mkfs, size);
+	fx_make(fx, mkfs, tune, size);
 	fx_make_files(fx);
 	fx->dir = fx_create(fx, fx->root, "d", S_IFDIR | 0755);
 }

@@ -23,7 +23,7 @@ static size_t make_name(unsigned i, char *buf)
 {
 	size_t len = i % 13 == 0 ? 200 + i % 56 : 5 + i % 20;
 
-	memset(buf, 'a' + i % 26, len);
+	memset(buf, i % 3 ? 'a' + i % 26 : 0xc0 + i % 26, len);
 	buf[0] = 'n';
 	for (int k = 4; k > 0; k--, i >>= 4)
 		buf[k] = "0123456789abcdef"[i & 15];
@@ -171,14 +171,14 @@ static void check_parent(struct model *m)
 	assert_int_equal(txn_stop(&h), 0);
 }
 
-static void churn(const char *mkfs, unsigned n_names, unsigned rounds)
+static void churn(const char *mkfs, const char *tune, unsigned n_names, unsigned rounds)
 {
 	struct model *m = calloc(1, sizeof(*m));
 
 	assert_non_null(m);
 	m->rnd = fx_seed();
 	m->n_names = n_names;
-	fx_setup(&m->fx, mkfs, "24M");
+	fx_setup(&m->fx, mkfs, tune, "24M");
 	for (unsigned r = 0; r < rounds; r++) {
 		for (unsigned i = 0; i < n_names; i++)
 			step(m);
@@ -202,33 +202,66 @@ static void churn(const char *mkfs, unsigned n_names, unsigned rounds)
 static const struct config {
 	const char *name, *mkfs;
 	unsigned names, rounds;
+	const char *tune;
 } configs[] = {
-	{ "1k", "-b 1024", 2000, 3 },
-	{ "1k, few", "-b 1024", 40, 20 },
-	{ "4k", "-b 4096", 3000, 3 },
-	{ "4k, few", "-b 4096", 150, 20 },
-	{ "64k", "-b 65536", 4000, 2 },
-	{ "no csum 1k", "-b 1024 -O ^metadata_csum", 2000, 3 },
-	{ "no csum 64k", "-b 65536 -O ^metadata_csum", 4000, 1 },
-	{ "no filetype", "-b 1024 -O ^filetype", 1000, 2 },
-	{ "no index", "-b 1024 -O ^dir_index", 1000, 2 },
-	{ "no index 64k", "-b 65536 -O ^dir_index", 4000, 1 },
-	{ "block map", "-b 1024 -O ^extents,^64bit", 2000, 2 },
-	{ "ext2", "-b 1024 -O ^extents,^64bit,^metadata_csum,^dir_index,^filetype -I 128", 500, 2 },
-	{ "inline 256", "-b 1024 -O inline_data -I 256", 12, 40 },
-	{ "inline 1k", "-b 4096 -O inline_data -I 1024", 60, 40 },
-	{ "inline 4k", "-b 4096 -O inline_data -I 4096", 250, 15 },
-	{ "inline, no index", "-b 1024 -O inline_data,^dir_index -I 512", 40, 20 },
-	{ "inline, grown", "-b 1024 -O inline_data -I 256", 1000, 2 },
-	{ "large_dir", "-b 1024 -O large_dir", 2000, 2 },
-	{ "tea", "-b 1024 -E hash_seed=11111111-2222-3333-4444-555555555555,lazy_itable_init=1", 1000, 1 },
+	{ "1k", "-b 1024", 2000, 3, NULL },
+	{ "1k, few", "-b 1024", 40, 20, NULL },
+	{ "4k", "-b 4096", 3000, 3, NULL },
+	{ "4k, few", "-b 4096", 150, 20, NULL },
+	{ "64k", "-b 65536", 4000, 2, NULL },
+	{ "no csum 1k", "-b 1024 -O ^metadata_csum", 2000, 3, NULL },
+	{ "no csum 64k", "-b 65536 -O ^metadata_csum", 4000, 1, NULL },
+	{ "no filetype", "-b 1024 -O ^filetype", 1000, 2, NULL },
+	{ "no index", "-b 1024 -O ^dir_index", 1000, 2, NULL },
+	{ "no index 64k", "-b 65536 -O ^dir_index", 4000, 1, NULL },
+	{ "block map", "-b 1024 -O ^extents,^64bit", 2000, 2, NULL },
+	{ "ext2", "-b 1024 -O ^extents,^64bit,^metadata_csum,^dir_index,^filetype -I 128", 500, 2, NULL },
+	{ "inline 256", "-b 1024 -O inline_data -I 256", 12, 40, NULL },
+	{ "inline 1k", "-b 4096 -O inline_data -I 1024", 60, 40, NULL },
+	{ "inline 4k", "-b 4096 -O inline_data -I 4096 -N 256", 250, 15, NULL },
+	{ "inline, no index", "-b 1024 -O inline_data,^dir_index -I 512", 40, 20, NULL },
+	{ "inline, grown", "-b 1024 -O inline_data -I 256", 1000, 2, NULL },
+	{ "large_dir", "-b 1024 -O large_dir", 2000, 2, NULL },
+	{ "tea", "-b 1024", 1000, 1, "tune2fs -E hash_alg=tea" },
+	{ "unsigned", "-b 1024", 1000, 1, "debugfs -w -R 'ssv flags 2'" },
+	{ "legacy", "-b 1024", 1000, 1, "tune2fs -E hash_alg=legacy" },
 };
 
 static void every_config(void **state)
 {
 	const struct config *c = *state;
 
-	churn(c->mkfs, c->names, c->rounds);
+	churn(c->mkfs, c->tune, c->names, c->rounds);
+}
+
+/* Made without an index: stays as it is when the image gets the feature. */
+static void index_feature_comes_later(void **state)
+{
+	struct model *m = calloc(1, sizeof(*m));
+	uint32_t ino;
+
+	assert_non_null(m);
+	m->rnd = fx_seed();
+	m->n_names = 300;
+	fx_setup(&m->fx, "-b 1024 -O ^dir_index", NULL, "8M");
+	for (unsigned i = 0; i < 400; i++)
+		step(m);
+	assert_true(m->fx.dir->size > 4096);
+	ino = m->fx.dir->ino;
+	fx_reopen(&m->fx);
+	fx_close(&m->fx);
+	assert_int_equal(fx_run("tune2fs -O dir_index %s >/dev/null 2>&1", m->fx.path), 0);
+	fx_open_dev(&m->fx);
+	assert_int_equal(inode_get(m->fx.fs, ino, &m->fx.dir), 0);
+	assert_true(m->fx.fs->has_dir_index);
+	for (unsigned i = 0; i < 1000; i++)
+		step(m);
+	list(m, 5, 4);
+	check_all(m);
+	assert_false(m->fx.dir->flags & EXT2_INDEX_FL);
+	assert_int_equal(m->fx.errors, 0);
+	fx_finish(&m->fx);
+	free(m);
 }
 
 static void refuses_bad_names(void **state)
@@ -239,7 +272,7 @@ static void refuses_bad_names(void **state)
 	uint8_t ftype;
 
 	memset(name, 'x', sizeof(name));
-	fx_setup(&fx, "-b 1024", "8M");
+	fx_setup(&fx, "-b 1024", NULL, "8M");
 	assert_int_equal(fx_insert(&fx, name, 256, 0), -ENAMETOOLONG);
 	assert_int_equal(fx_insert(&fx, name, 255, 0), 0);
 	assert_int_equal(fx_lookup(&fx, name, 256, &ino), -ENAMETOOLONG);
@@ -260,7 +293,7 @@ static void refuses_bad_names(void **state)
 
 int main(void)
 {
-	struct CMUnitTest tests[sizeof(configs) / sizeof(configs[0]) + 1];
+	struct CMUnitTest tests[sizeof(configs) / sizeof(configs[0]) + 2];
 	size_t n = 0;
 
 	for (; n < sizeof(configs) / sizeof(configs[0]); n++)
@@ -268,6 +301,7 @@ int main(void)
 			.name = configs[n].name, .test_func = every_config,
 			.initial_state = (void *)&configs[n],
 		};
+	tests[n++] = (struct CMUnitTest)cmocka_unit_test(index_feature_comes_later);
 	tests[n++] = (struct CMUnitTest)cmocka_unit_test(refuses_bad_names);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
