@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Every operation with its first, second, third, ... device call failing, until it
+ * completes without meeting the fault. See unit_ops.h for what an operation starts from.
+ *
+ * A failed read costs that operation and nothing else. A failed write or flush of metadata
+ * ends writing (I6); what had been synced before is there after e2fsck, and so is a
+ * consistent tree.
+ *
+ * UNIT_OP=name runs one operation, UNIT_N=n one fault of it (messages with UNIT_VERBOSE=1).
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "dev_fault.h"
+#include "inode.h"
+#include "unit_fork.h"
+#include "unit_image.h"
+#include "unit_ops.h"
+
+enum {
+	IMAGE_SIZE = 10 << 20,
+	MAX_FAULTS = 4000,	/* per operation: more means that it never gets through */
+	DENSE_FAULTS = 20,	/* every one up to here, then some */
+	CASE_SECONDS = 30,
+	FIRED = 1,		/* a case passed and met the fault */
+	SYNCED_LEN = 64 << 10,	/* of /synced */
+	DURABLE_LEN = 30 << 10,
+};
+
+static const struct variant {
+	const char *name, *args;
+	bool journal;
+} variants[] = {
+	{ "journal",
+	  "-t ext4 -b 1024 -m 0 -N 1024 -g 4096 -J size=2 -O metadata_csum,64bit,orphan_file,^inline_data", true },
+	{ "list",
+	  "-t ext4 -b 1024 -m 0 -N 1024 -g 4096 -J size=2 -O inline_data,^metadata_csum,^64bit,^orphan_file", true },
+	{ "bare",
+	  "-t ext4 -b 4096 -m 0 -N 1024 -g 4096 -O ^has_journal,metadata_csum,inline_data", false },
+	{ "ext2", "-t ext2 -b 1024 -m 0 -N 1024 -g 4096 -I 128", false },
+};
+
+static struct blkdev *images[ARRAY_LEN(variants)];
+
+struct fault_case {
+	const struct variant *v;
+	const struct unit_op *op;	/* NULL: none */
+	struct blkdev *image;		/* to be used up */
+	unsigned n;			/* the fault */
+	bool forever;
+	enum fs_errors errors;
+};
+
+/* Orphans that could not be deleted are on disk for the next mount. */
+static bool has_orphans(struct blkdev *image)
+{
+	const struct ext2_super_block *sb = unit_super(image);
+
+	return sb->s_last_orphan ||
+	       sb->s_feature_ro_compat & htole32(EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT);
+}
+
+static void check_clean(struct blkdev *image)
+{
+	if (has_orphans(image)) {
+		struct fs *fs = unit_fs_must_open(image, NULL);
+
+		UNIT_CHECK(fs_close(fs) == 0, "second close");
+	}
+	UNIT_CHECK(unit_is_clean(image), "not clean");
+}
+
+/* The file system still works. */
+static void check_usable(struct fs *fs)
+{
+	int err = unit_make(fs, "/usable", S_IFREG | 0644, NULL);
+
+	UNIT_CHECK(!err, "make: %s", strerror(-err));
+	err = unit_write(fs, "/usable", 10, 20000, 99);
+	UNIT_CHECK(!err, "write: %s", strerror(-err));
+	err = unit_verify(fs, "/usable", 10, 20000, 99);
+	UNIT_CHECK(!err, "verify: %s", strerror(-err));
+	err = fs_sync(fs);
+	UNIT_CHECK(!err, "sync: %s", strerror(-err));
+}
+
+static int read_case(void *arg)
+{
+	struct fault_case *c = arg;
+	struct blkdev *dev;
+	struct fs *fs;
+	bool fired;
+	int err;
+
+	UNIT_CHECK(!dev_fault_open(c->image, false, &dev), "memory");
+	fs = unit_fs_must_open(dev, &(struct fs_options){ .errors = c->errors, .commit_sec = 1000 });
+	dev_fault_arm(dev, DEV_FAULT_READ, c->n, -EIO, false);
+	err = c->op->run(fs);
+	fired = dev_fault_fired(dev);
+	dev_fault_disarm(dev);
+	UNIT_CHECK(err == 0 || (fired && err == -EIO), "%s", strerror(-err));
+	/* Again: a lock that was left behind shows as a hang. */
+	c->op->run(fs);
+	check_usable(fs);
+	err = fs_close(fs);
+	UNIT_CHECK(!err, "close: %s", strerror(-err));
+	blkdev_close(dev);
+	check_clean(c->image);
+	return fired ? FIRED : UNIT_PASS;
+}
+
+static void make_durable(struct fs *fs)
+{
+	int err = unit_make(fs, "/durable", S_IFREG | 0644, NULL);
+
+	UNIT_CHECK(!err, "make: %s", strerror(-err));
+	err = unit_write(fs, "/durable", 0, DURABLE_LEN, 0);
+	UNIT_CHECK(!err, "write: %s", strerror(-err));
+	err = unit_write(fs, "/durable", 5000, 6000, 0);
+	UNIT_CHECK(!err, "write: %s", strerror(-err));
+	err = unit_fsync(fs, "/durable");
+	UNIT_CHECK(!err, "fsync: %s", strerror(-err));
+}
+
+/* What was synced is there, by whoever reads it. */
+static void check_durable(struct fs *fs)
+{
+	int err = unit_verify(fs, "/durable", 0, DURABLE_LEN, 0);
+
+	UNIT_CHECK(!err, "/durable: %s", strerror(-err));
+	err = unit_verify(fs, "/synced", 0, SYNCED_LEN, 0);
+	UNIT_CHECK(!err, "/synced: %s", strerror(-err));
+}
+
+/* As found after a crash: with a journal, replay alone makes it consistent but for
+ * orphans, which e2fsck's preen and our mount delete. */
+static void check_after_crash(const struct fault_case *c)
+{
+	struct blkdev *copy = unit_copy(c->image, blkdev_size(c->image));
+	struct fs *fs;
+	int err;
+
+	if (c->v->journal) {
+		fs = unit_fs_must_open(copy, NULL);
+		check_durable(fs);
+		err = fs_close(fs);
+		UNIT_CHECK(!err, "close after the crash: %s", strerror(-err));
+		UNIT_CHECK(unit_is_clean(copy), "not clean after our recovery");
+	}
+	blkdev_close(copy);
+	unit_fsck(c->image, c->v->journal ? "-p" : "-fy", 1);
+	UNIT_CHECK(unit_is_clean(c->image), "not clean after e2fsck");
+	fs = unit_fs_must_open(c->image, &(struct fs_options){ .readonly = true });
+	check_durable(fs);
+	UNIT_CHECK(fs_close(fs) == 0, "read-only close");
+}
+
+static int write_case(void *arg)
+{
+	struct fault_case *c = arg;
+	int err, sync_err, state, n;
+	struct blkdev *dev;
+	struct fs *fs;
+	bool fired;
+
+	UNIT_CHECK(!dev_fault_open(c->image, false, &dev), "memory");
+	fs = unit_fs_must_open(dev, &(struct fs_options){ .errors = c->errors, .commit_sec = 1000 });
+	make_durable(fs);
+	dev_fault_arm(dev, DEV_FAULT_WRITE | DEV_FAULT_FLUSH, c->n, -EIO, c->forever);
+	err = c->op->run(fs);
+	sync_err = fs_sync(fs);
+	fired = dev_fault_fired(dev);
+	state = atomic_load(&fs->state);
+	UNIT_CHECK(!fired || err || sync_err || state == FS_RO, "nobody was told");
+	UNIT_CHECK(fired || (!err && !sync_err && state == FS_RW), "%s, sync %s, state %d",
+		   strerror(-err), strerror(-sync_err), state);
+	UNIT_CHECK(!sync_err || state == FS_RO, "sync failed (%s) but it goes on writing",
+		   strerror(-sync_err));
+	check_durable(fs);
+	n = unit_readdir(fs, "/hash");
+	UNIT_CHECK(n > 3000, "readdir: %d", n);
+	err = fs_close(fs);
+	UNIT_CHECK(err || fired || !dev_fault_fired(dev), "close did not tell");
+	fired = dev_fault_fired(dev);
+	blkdev_close(dev);
+	check_after_crash(c);
+	return fired ? FIRED : UNIT_PASS;
+}
+
+/* Opening itself, of an image that was not closed: journal to replay, orphans to delete. */
+static int open_case(void *arg, unsigned ops)
+{
+	struct fault_case *c = arg;
+	struct blkdev *dev;
+	struct fs *fs;
+	bool fired;
+	int err;
+
+	UNIT_CHECK(!dev_fault_open(c->image, false, &dev), "memory");
+	dev_fault_arm(dev, ops, c->n, -EIO, c->forever);
+	err = unit_fs_open(dev, &(struct fs_options){ .errors = c->errors }, &fs);
+	fired = dev_fault_fired(dev);
+	UNIT_CHECK(fired || !err, "%s", strerror(-err));
+	if (ops == DEV_FAULT_READ)
+		dev_fault_disarm(dev);
+	if (!err) {
+		unit_readdir(fs, "/hash");
+		fs_close(fs);
+		fired |= dev_fault_fired(dev);
+	}
+	blkdev_close(dev);
+	if (c->v->journal)
+		check_after_crash(c);
+	return fired ? FIRED : UNIT_PASS;
+}
+
+static int open_read_case(void *arg) { return open_case(arg, DEV_FAULT_READ); }
+static int open_write_case(void *arg) { return open_case(arg, DEV_FAULT_WRITE | DEV_FAULT_FLUSH); }
+
+/* One operation on one image with every fault; 0 when all passed. */
+static int sweep(unit_body body, struct fault_case *c, const char *what)
+{
+	unsigned only = unit_env("UNIT_N", 0);
+	int ret = FIRED, bad = 0;
+
+	for (c->n = only ? only : 1; ret == FIRED && c->n < MAX_FAULTS;
+	     c->n += 1 + c->n / DENSE_FAULTS) {
+		ret = unit_fork(body, c, CASE_SECONDS, 0);
+		if (ret >= UNIT_FAIL) {
+			fprintf(stderr, "%s: UNIT_OP=%s UNIT_N=%u on %s%s failed\n", what,
+				c->op ? c->op->name : "-", c->n, c->v->name,
+				c->forever ? ", all later ones too" : "");
+			ret = FIRED;
+			if (++bad >= 3)
+				break;
+		}
+		if (only)
+			break;
+	}
+	if (ret == FIRED && !only && !bad) {
+		fprintf(stderr, "%s: %s on %s never gets through\n", what, c->op ? c->op->name : "-",
+			c->v->name);
+		bad = 1;
+	}
+	return bad != 0;
+}
+
+static bool is_chosen(const struct unit_op *op)
+{
+	const char *name = getenv("UNIT_OP");
+
+	return !name || !strcmp(name, op->name);
+}
+
+struct sweep_arg {
+	const char *what;
+	unit_body body;
+	bool forever;
+	enum fs_errors errors;
+	struct blkdev **images;
+};
+
+static int sweep_job(void *arg, unsigned i)
+{
+	const struct sweep_arg *s = arg;
+	unsigned v = i / unit_ops_len;
+	struct fault_case c = {
+		.v = &variants[v], .op = &unit_ops[i % unit_ops_len], .image = s->images[v],
+		.forever = s->forever, .errors = s->errors,
+	};
+
+	return is_chosen(c.op) ? sweep(s->body, &c, s->what) : 0;
+}
+
+static void sweep_all(const struct sweep_arg *s)
+{
+	assert_int_equal(unit_fork_all(sweep_job, (void *)s,
+				       (unsigned)ARRAY_LEN(variants) * unit_ops_len), 0);
+}
+
+static void test_failed_reads(void **state)
+{
+	sweep_all(&(struct sweep_arg){ "read", read_case, false, FS_ERRORS_CONTINUE, images });
+}
+
+static void test_one_failed_write(void **state)
+{
+	sweep_all(&(struct sweep_arg){ "write", write_case, false, FS_ERRORS_RO, images });
+}
+
+static void test_all_writes_fail(void **state)
+{
+	sweep_all(&(struct sweep_arg){ "writes", write_case, true, FS_ERRORS_CONTINUE, images });
+}
+
+/* Image of a file system in use, as a crash leaves it. */
+static struct blkdev *crashed_image(struct blkdev *image)
+{
+	struct blkdev *work = unit_copy(image, blkdev_size(image)), *ret;
+	struct fs *fs = unit_fs_must_open(work, &(struct fs_options){ .commit_sec = 1000 });
+	struct inode *open_file;
+
+	make_durable(fs);
+	UNIT_CHECK(!unit_unlink(fs, "/lin/f20"), "unlink");
+	UNIT_CHECK(!unit_get(fs, "/deep", &open_file), "get");
+	UNIT_CHECK(!unit_unlink(fs, "/deep"), "unlink");
+	UNIT_CHECK(!unit_make(fs, "/hash/one", S_IFDIR | 0755, NULL), "make");
+	UNIT_CHECK(!fs_sync(fs), "sync");
+	ret = unit_copy(work, blkdev_size(work));
+	inode_put(open_file);
+	UNIT_CHECK(!fs_close(fs), "close");
+	blkdev_close(work);
+	return ret;
+}
+
+static int open_job(void *arg, unsigned i)
+{
+	struct blkdev *image = crashed_image(images[i / 3]);
+	struct fault_case c = {
+		.v = &variants[i / 3], .image = image, .errors = FS_ERRORS_RO,
+		.forever = i % 3 == 2,
+	};
+	int ret = sweep(i % 3 ? open_write_case : open_read_case, &c, "open");
+
+	blkdev_close(image);
+	return ret;
+}
+
+static void test_open(void **state)
+{
+	if (!getenv("UNIT_OP"))
+		assert_int_equal(unit_fork_all(open_job, NULL, 3 * (unsigned)ARRAY_LEN(variants)), 0);
+}
+
+/* errors=panic ends the process at the first damage, errors=remount-ro writing. */
+static int policy_case(void *arg)
+{
+	struct fault_case *c = arg;
+	AUTOFREE char *block = unit_debugfs_ask(c->image, "blocks /lin");
+	struct fs *fs;
+	int err;
+
+	dev_mem_data(c->image)[strtoull(block, NULL, 10) * 1024 + 30] ^= 1;
+	fs = unit_fs_must_open(c->image, &(struct fs_options){ .errors = c->errors });
+	err = unit_readdir(fs, "/lin");
+	UNIT_CHECK(err == -EUCLEAN, "%d", err);
+	err = unit_make(fs, "/new", S_IFREG | 0644, NULL);
+	UNIT_CHECK(err == (c->errors == FS_ERRORS_RO ? -EROFS : 0), "%s", strerror(-err));
+	UNIT_CHECK(unit_readdir(fs, "/hash") > 3000, "read");
+	fs_close(fs);
+	UNIT_CHECK(unit_super(c->image)->s_state & htole16(EXT2_ERROR_FS), "nothing recorded");
+	unit_fsck(c->image, "-fy", 1);
+	UNIT_CHECK(unit_is_clean(c->image), "not clean");
+	return UNIT_PASS;
+}
+
+static void test_policies(void **state)
+{
+	static const struct { enum fs_errors errors; int expected; } rows[] = {
+		{ FS_ERRORS_CONTINUE, UNIT_PASS }, { FS_ERRORS_RO, UNIT_PASS },
+		{ FS_ERRORS_PANIC, UNIT_CRASH },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct fault_case c = { .v = &variants[0], .image = images[0],
+					.errors = rows[i].errors };
+
+		assert_int_equal(unit_fork(policy_case, &c, CASE_SECONDS, 0), rows[i].expected);
+	}
+}
+
+static int make_images(void **state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(variants); i++)
+		images[i] = unit_mkfs_populated(IMAGE_SIZE, variants[i].args);
+	return 0;
+}
+
+static int free_images(void **state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(variants); i++)
+		blkdev_close(images[i]);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_failed_reads),
+		cmocka_unit_test(test_one_failed_write),
+		cmocka_unit_test(test_all_writes_fail),
+		cmocka_unit_test(test_open),
+		cmocka_unit_test(test_policies),
+	};
+
+	cmocka_set_test_filter(getenv("UNIT_TEST"));
+	return cmocka_run_group_tests(tests, make_images, free_images);
+}
