@@ -92,15 +92,14 @@ static int free_cut(struct handle *h, const struct extent_path *path, const stru
 	struct inode *inode = path->inode;
 	int err = 0;
 
+	/* After the first failure (logged) the mapping goes all the same, the bits stay. */
 	for (unsigned i = cut->pos; i < cut->pos + cut->del; i++) {
 		struct run r = extent_leaf_run(path, i);
 		uint64_t from = MAX(cut->from, r.lblk), to = MIN(cut->to, run_end(&r));
-		int err2 = balloc_free(h, r.pblk + (from - r.lblk), to - from,
-				       holds_metadata(inode));
 
-		/* Damage is logged; the mapping goes all the same, the bits stay. */
-		if (err2 && err2 != -EUCLEAN && !err)
-			err = err2;
+		if (!err)
+			err = balloc_free(h, r.pblk + (from - r.lblk), to - from,
+					  holds_metadata(inode));
 		map_account(inode, -(int64_t)(to - from));
 	}
 	return err;

@@ -11,6 +11,7 @@ enum { COPY_BYTES = 256 << 10 };
 static int64_t seek_mapped(struct inode *inode, uint64_t off, bool data)
 {
 	struct fs *fs = inode->fs;
+	uint64_t seen = 0;
 
 	for (uint64_t at = off; at < inode->size;) {
 		struct run run;
@@ -20,6 +21,11 @@ static int64_t seek_mapped(struct inode *inode, uint64_t off, bool data)
 			return err;
 		if (data == (run.flags == 0))
 			return at;
+		/* A damaged map may name the same blocks again and again. */
+		seen += run.flags ? 0 : run.len;
+		if (seen > fs->blocks_count)
+			return fs_error(fs, -EUCLEAN, inode->ino, 0,
+					"maps more blocks than there are");
 		at = fs_off(fs, file_run_end(&run));
 	}
 	return data ? -ENXIO : (int64_t)inode->size;

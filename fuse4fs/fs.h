@@ -122,6 +122,7 @@ struct fs {
 	struct mutex xattr_locks[16];
 
 	struct mutex super_lock;
+	struct list windows;		/* [super_lock] files with blocks reserved ahead (map_window.c) */
 	/* In-core copies that super_seal (super.c) writes to the superblock. */
 	int64_t free_blocks, free_inodes;	/* [super_lock] what the disk will say */
 	_Atomic int64_t avail_blocks;		/* [atomic] free minus reserved in core */

@@ -45,7 +45,7 @@ static unsigned run_length(const struct indirect_path *path, unsigned at, unsign
 	return n;
 }
 
-/* Frees and clears n pointers; damage is logged and leaves only the bits behind. */
+/* Frees and clears n pointers; a failure (logged) leaves only the bits behind. */
 static int free_run(struct handle *h, struct indirect_path *path, unsigned at, unsigned n)
 {
 	struct inode *inode = path->inode;
@@ -55,7 +55,7 @@ static int free_run(struct handle *h, struct indirect_path *path, unsigned at, u
 	for (unsigned i = 0; i < n; i++)
 		indirect_put(path, path->depth, at + i, 0);
 	map_account(inode, -(int64_t)n);
-	return err == -EUCLEAN ? 0 : err;
+	return err;
 }
 
 static bool is_empty(const struct indirect_path *path, unsigned level)

@@ -1,87 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Which blocks a file gets: next to its neighbours, and for files that grow from a
- * window reserved ahead.
- *
- * A window maps logical blocks to reserved ones before they are written, so that
- * writes that arrive out of order still end up side by side. A request inside a
- * window takes its part; what is left before and behind stays as windows. There
- * are few of them: the smallest gives way.
+ * window reserved ahead (map_window.c).
  */
 #include <errno.h>
 
 #include "map_cache.h"
+#include "map_window.h"
 
 enum {
 	NEAR_NBLKS = 32768,	/* farther neighbours say nothing about a block's place */
 	GAP_NBLKS = 1024,	/* writes this far ahead of their turn leave room for the others */
 };
-
-static void give_back(struct inode *inode, struct prealloc *w)
-{
-	if (w->len)
-		balloc_unreserve(inode->fs, w->pblk, w->len);
-	w->len = 0;
-}
-
-void map_discard_prealloc(struct inode *inode)
-{
-	struct map_cache *mc = inode->map;
-
-	for (unsigned i = 0; mc && i < MAP_WINDOWS; i++)
-		give_back(inode, &mc->window[i]);
-}
-
-static void keep_window(struct inode *inode, struct map_cache *mc, uint32_t lblk, uint64_t pblk,
-			uint32_t len)
-{
-	struct prealloc *least = &mc->window[0], w = { lblk, len, pblk };
-
-	if (len == 0)
-		return;
-	for (unsigned i = 1; i < MAP_WINDOWS; i++)
-		if (mc->window[i].len < least->len)
-			least = &mc->window[i];
-	if (least->len >= len) {
-		give_back(inode, &w);
-		return;
-	}
-	give_back(inode, least);
-	*least = w;
-}
-
-/* Takes [lblk, lblk + want) out of the window that holds lblk. */
-static bool take_window(struct inode *inode, struct map_cache *mc, uint32_t lblk, uint32_t want,
-			uint64_t *ret_pblk, uint32_t *ret_len)
-{
-	for (unsigned i = 0; i < MAP_WINDOWS; i++) {
-		struct prealloc w = mc->window[i];
-		uint32_t before = lblk - w.lblk, n;
-
-		if (lblk < w.lblk || before >= w.len)
-			continue;
-		n = MIN(want, w.len - before);
-		mc->window[i].len = 0;
-		keep_window(inode, mc, w.lblk, w.pblk, before);
-		keep_window(inode, mc, lblk + n, w.pblk + before + n, w.len - before - n);
-		*ret_pblk = w.pblk + before;
-		*ret_len = n;
-		return true;
-	}
-	return false;
-}
-
-/* Blocks from lblk up to the first window behind it: those are spoken for. */
-static uint32_t free_room(const struct map_cache *mc, uint32_t lblk, uint32_t want)
-{
-	for (unsigned i = 0; i < MAP_WINDOWS; i++) {
-		const struct prealloc *w = &mc->window[i];
-
-		if (w->len && w->lblk > lblk && w->lblk - lblk < want)
-			want = w->lblk - lblk;
-	}
-	return want;
-}
 
 static uint64_t find_goal(struct inode *inode, uint32_t lblk)
 {
@@ -133,7 +63,7 @@ static uint32_t gap_start(struct inode *inode, const struct map_cache *mc, uint3
 	uint32_t start = inode->goal_lblk;
 	struct run gap;
 
-	if (lblk <= start || lblk - start > GAP_NBLKS || free_room(mc, start, UINT32_MAX) < lblk - start)
+	if (lblk <= start || lblk - start > GAP_NBLKS || map_window_room(mc, start, UINT32_MAX) < lblk - start)
 		return lblk;
 	if (map_lookup(inode, start, &gap) || !(gap.flags & RUN_HOLE) || gap.len < lblk - start)
 		return lblk;
@@ -153,7 +83,7 @@ static bool reserve_with_gap(struct inode *inode, struct map_cache *mc, uint32_t
 		balloc_unreserve(inode->fs, pblk, got);
 		return false;
 	}
-	keep_window(inode, mc, start, pblk, before);
+	map_window_keep(inode, mc, start, pblk, before);
 	*ret_pblk = pblk + before;
 	*ret_len = got - before;
 	return true;
@@ -177,20 +107,21 @@ int map_reserve(struct inode *inode, uint32_t lblk, uint32_t want, uint32_t ahea
 
 	if (!mc)
 		return -ENOMEM;
-	if (take_window(inode, mc, lblk, want, ret_pblk, ret_len))
+	if (map_window_take(inode, mc, lblk, want, ret_pblk, ret_len))
 		goto out;
 	ahead = bounded_ahead(inode->fs, ahead);
-	len = free_room(mc, lblk, want + ahead);
+	len = map_window_room(mc, lblk, want + ahead);
 	if (!ahead || !reserve_with_gap(inode, mc, lblk, len, root, ret_pblk, &got))
 		err = reserve(inode, find_goal(inode, lblk), len, root, ret_pblk, &got);
 	if (err == -ENOSPC) {
 		map_discard_prealloc(inode);
+		map_window_reclaim(inode->fs);
 		err = reserve(inode, find_goal(inode, lblk), want, root, ret_pblk, &got);
 	}
 	if (err)
 		return err;
 	*ret_len = MIN(got, want);
-	keep_window(inode, mc, lblk + *ret_len, *ret_pblk + *ret_len, got - *ret_len);
+	map_window_keep(inode, mc, lblk + *ret_len, *ret_pblk + *ret_len, got - *ret_len);
 out:
 	move_goal(inode, lblk + *ret_len, *ret_pblk + *ret_len);
 	return 0;

@@ -20,7 +20,9 @@ struct map_cache *map_cache_of(struct inode *inode)
 	if (!mc)
 		return NULL;
 	mutex_init(&mc->lock);
+	mc->inode = inode;
 	list_init(&mc->claims);
+	list_init(&mc->windows_node);
 	cond_init(&mc->unclaimed);
 	if (__atomic_compare_exchange_n(&inode->map, &old, mc, false, __ATOMIC_ACQ_REL,
 					__ATOMIC_ACQUIRE))

@@ -21,8 +21,11 @@ struct map_cache {
 	/* [lock] Block ranges claimed by writers (file_range.c). */
 	struct list claims;
 	struct cond unclaimed;
-	/* [inode->lock] Reserved blocks and where in the file they are to go. */
-	struct prealloc window[MAP_WINDOWS];
+	/* Reserved blocks and where in the file they are to go (map_window.h). */
+	struct inode *inode;			/* [init only] */
+	struct prealloc window[MAP_WINDOWS];	/* [inode->lock] len 0: none */
+	struct list windows_node;		/* [fs->super_lock] */
+	bool enlisted;				/* [inode->lock and fs->super_lock] */
 	/* [lock] Where the last read ended: sequential readers get prefetches. */
 	uint64_t read_end, prefetch_end;
 };

@@ -5,6 +5,7 @@
 #include <linux/falloc.h>
 #include <pthread.h>
 
+#include "dev_fault.h"
 #include "file.h"
 #include "map.h"
 #include "scratch_fs.h"
@@ -251,6 +252,35 @@ static void full_disk_gives_back_everything(void **state)
 	scratch_free(&s);
 }
 
+/* What one file holds ahead is there for another when nothing else is left. */
+static void blocks_ahead_are_reclaimed(void **state)
+{
+	struct scratch s;
+	struct inode *files[8], *big;
+	static uint8_t buf[1 << 20];
+	uint64_t off = 0;
+
+	scratch_new(&s, 64 << 20, "-b 4096 -m 0 -O ^has_journal");
+	for (unsigned i = 0; i < ARRAY_LEN(files); i++) {
+		char name[20];
+
+		snprintf(name, sizeof(name), "f%u", i);
+		files[i] = scratch_file(&s, name);
+		for (unsigned k = 0; k < 8; k++)
+			assert_int_equal(file_write(files[i], buf, 65536, k * 65536, false), 65536);
+	}
+	big = scratch_file(&s, "big");
+	for (ssize_t n = 1; n > 0; off += n > 0 ? n : 0)
+		n = file_write(big, buf, sizeof(buf), off, false);
+	assert_true(atomic_load(&s.fs->avail_blocks) < 2);
+	for (unsigned i = 0; i < ARRAY_LEN(files); i++)
+		inode_put(files[i]);
+	inode_put(big);
+	scratch_check(&s);
+	scratch_run(0, "dumpe2fs -h %s | grep -E '^Free blocks: +[01]$'", s.path);
+	scratch_free(&s);
+}
+
 static void sparse_to_the_limit(void **state)
 {
 	struct scratch s;
@@ -367,6 +397,154 @@ static void writers_meet_in_blocks(void **state)
 	concurrent_writers("-b 4096", true);
 }
 
+/* Every byte of the file is 0 or the one its offset says, whoever writes it when. */
+static uint8_t byte_at(uint64_t off)
+{
+	return 1 + off / 512 % 250;
+}
+
+static const char *chaos_step(struct worker *w, uint8_t *buf)
+{
+	uint64_t off = rand_r(&w->seed) % (2 << 20);
+	uint32_t len = 1 + rand_r(&w->seed) % (rand_r(&w->seed) % 4 ? 6000 : 150000);
+	ssize_t n;
+
+	switch (rand_r(&w->seed) % 20) {
+	case 0:
+		return file_truncate(w->inode, off) ? "truncate" : NULL;
+	case 1:
+		return file_fallocate(w->inode, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len,
+				      true) ? "punch" : NULL;
+	case 2:
+		return file_fallocate(w->inode, 0, off, len, true) ? "allocate" : NULL;
+	case 3:
+		return file_fallocate(w->inode, FALLOC_FL_ZERO_RANGE, off, len, true) ? "zero" : NULL;
+	case 4:
+		file_release(w->inode);
+		return NULL;
+	case 5:
+		return inode_sync(w->inode, false) ? "sync" : NULL;
+	case 6: case 7: case 8: case 9: case 10: case 11: case 12: case 13:
+		for (uint32_t i = 0; i < len; i++)
+			buf[i] = byte_at(off + i);
+		return file_write(w->inode, buf, len, off, true) == len ? NULL : "write";
+	default:
+		n = file_read(w->inode, buf, len, off);
+		for (ssize_t i = 0; i < n; i++)
+			if (buf[i] && buf[i] != byte_at(off + i))
+				return "read wrong bytes";
+		return n < 0 ? "read" : NULL;
+	}
+}
+
+static void *chaos(void *arg)
+{
+	struct worker *w = arg;
+	uint8_t *buf = malloc(150001);
+	const char *what = NULL;
+
+	for (unsigned i = 0; i < 1500 && !what; i++)
+		what = chaos_step(w, buf);
+	free(buf);
+	return (void *)what;
+}
+
+static void everything_at_once(void **state)
+{
+	struct scratch s;
+	struct inode *inode;
+	struct worker w[WORKERS];
+
+	scratch_new(&s, 64 << 20, "-b 1024");
+	inode = scratch_file(&s, "f");
+	for (unsigned i = 0; i < WORKERS; i++) {
+		w[i] = (struct worker) { .inode = inode, .seed = i + 50 };
+		assert_int_equal(pthread_create(&w[i].thread, NULL, chaos, &w[i]), 0);
+	}
+	for (unsigned i = 0; i < WORKERS; i++) {
+		void *what;
+
+		pthread_join(w[i].thread, &what);
+		if (what)
+			fprintf(stderr, "%s\n", (char *)what);
+		assert_null(what);
+	}
+	inode_put(inode);
+	scratch_check(&s);
+	scratch_free(&s);
+}
+
+/* Changes of all kinds on a fragmented file; stops at the first error. */
+static int faulty_steps(struct inode *inode, uint8_t *buf)
+{
+	uint64_t bs = inode->fs->block_size;
+	int err = 0;
+
+	for (unsigned i = 0; i < 12 && !err; i++)
+		err = MIN(file_write(inode, buf, 900, i * 3 * bs, true), 0);
+	if (!err)
+		err = MIN(file_write(inode, buf, 20000, 100, true), 0);
+	if (!err)
+		err = file_fallocate(inode, 0, 40 * bs, 20 * bs, true);
+	if (!err)
+		err = MIN(file_write(inode, buf, 3 * bs, 45 * bs + 17, true), 0);
+	if (!err)
+		err = file_fallocate(inode, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 3000, 9000, true);
+	if (!err)
+		err = inode_sync(inode, false);
+	if (!err)
+		err = file_truncate(inode, 5 * bs + 100);
+	if (!err)
+		err = MIN(file_read(inode, buf, 20000, 0), 0);
+	return err ? err : fs_sync(inode->fs);
+}
+
+/* The image must be sound after any device call has failed, for once or for good. */
+static void any_call_may_fail(const char *mkfs, bool forever)
+{
+	static uint8_t buf[65536];
+	bool fired = true;
+
+	memset(buf, 7, sizeof(buf));
+	for (unsigned nth = 1; fired; nth++) {
+		struct fs_options opt = { .log = scratch_log, .errors = FS_ERRORS_CONTINUE };
+		struct blkdev *faulty;
+		struct inode *inode;
+		struct scratch s;
+		bool quiet = true;
+		char why[256];
+
+		scratch_new(&s, 8 << 20, mkfs);
+		inode_put(scratch_file(&s, "f"));
+		assert_int_equal(fs_close(s.fs), 0);
+		opt.log_arg = &quiet;
+		assert_int_equal(dev_fault_open(s.dev, true, &faulty), 0);
+		assert_int_equal(fs_open(faulty, &opt, &s.fs, why, sizeof(why)), 0);
+		assert_int_equal(ops_lookup(s.fs, EXT2_ROOT_INO, "f", &inode), 0);
+		dev_fault_arm(faulty, DEV_FAULT_ALL, nth, -EIO, forever);
+		faulty_steps(inode, buf);
+		fired = dev_fault_fired(faulty);
+		dev_fault_disarm(faulty);
+		inode_put(inode);
+		fs_close(s.fs);
+		assert_int_equal(blkdev_close(faulty), 0);
+		scratch_open(&s);
+		assert_int_equal(fs_close(s.fs), 0);
+		assert_int_equal(blkdev_close(s.dev), 0);
+		scratch_run(0, "debugfs -w -R 'ssv state 1' %s && debugfs -w -R 'ssv error_count 0' %s &&"
+			    " e2fsck -fn %s", s.path, s.path, s.path);
+		scratch_free(&s);
+	}
+}
+
+static void faults_leave_a_sound_image(void **state)
+{
+	any_call_may_fail("-b 1024", false);
+	any_call_may_fail("-b 1024", true);
+	any_call_may_fail("-b 1024 -O ^extent,^64bit", true);
+	any_call_may_fail("-b 1024 -I 512 -O inline_data", true);
+}
+
 static void copy_and_links(void **state)
 {
 	struct scratch s;
@@ -418,10 +596,13 @@ int main(void)
 		cmocka_unit_test(random_inline_grows),
 		cmocka_unit_test(random_small_disk),
 		cmocka_unit_test(full_disk_gives_back_everything),
+		cmocka_unit_test(blocks_ahead_are_reclaimed),
 		cmocka_unit_test(sparse_to_the_limit),
 		cmocka_unit_test(growing_file_is_contiguous),
 		cmocka_unit_test(writers_meet_in_blocks),
 		cmocka_unit_test(copy_and_links),
+		cmocka_unit_test(everything_at_once),
+		cmocka_unit_test(faults_leave_a_sound_image),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,10 +27,12 @@ static void check_found(const uint64_t *model, const struct run *r, uint32_t lbl
 
 static void cached_runs_never_lie(void **state)
 {
-	struct inode inode = { .ino = 12 };
+	static struct fs fs;
+	struct inode inode = { .fs = &fs, .ino = 12 };
 	static uint64_t model[BLOCKS];
 	unsigned seed = 1, hits = 0;
 
+	mutex_init(&fs.super_lock);
 	for (unsigned step = 0; step < STEPS; step++) {
 		uint32_t lblk = rand_r(&seed) % BLOCKS;
 		uint32_t len = 1 + rand_r(&seed) % MIN(40u, BLOCKS - lblk);
@@ -62,9 +64,11 @@ static void cached_runs_never_lie(void **state)
 
 static void neighbours_become_one_run(void **state)
 {
-	struct inode inode = { .ino = 12 };
+	static struct fs fs;
+	struct inode inode = { .fs = &fs, .ino = 12 };
 	struct run run;
 
+	mutex_init(&fs.super_lock);
 	map_cache_add(&inode, &(struct run) { 0, 10, 100, 0 });
 	map_cache_add(&inode, &(struct run) { 20, 10, 120, 0 });
 	map_cache_add(&inode, &(struct run) { 10, 10, 110, 0 });
