@@ -236,6 +236,12 @@ uint64_t group_free_blocks(struct fs *fs)
 	return free > 0 ? (uint64_t)free : 0;
 }
 
+bool group_pending(struct fs *fs)
+{
+	return atomic_load(&fs->groups->pending_blocks) > 0 ||
+	       atomic_load(&fs->groups->pending_inodes) > 0;
+}
+
 int group_inode_loc(struct fs *fs, uint32_t ino, uint64_t *ret_pblk, uint32_t *ret_off)
 {
 	uint32_t g, index, per_block = fs->block_size / fs->inode_size;

@@ -33,6 +33,12 @@ void group_release_blocks(struct fs *fs, uint64_t pblk, uint64_t n);
 void group_release_inode(struct fs *fs, uint32_t ino);
 
 /*
+ * True when something freed waits for its commit. After -ENOSPC inside a handle: stop the
+ * handle, txn_commit_now, and try once more. (balloc_reserve does so by itself.)
+ */
+bool group_pending(struct fs *fs);
+
+/*
  * Blocks (balloc.c). Reservation is in core only and needs no handle, so that
  * data can be written before the metadata that points to it exists:
  *   balloc_reserve -> blkdev_write -> txn_begin -> balloc_commit + map_insert -> txn_stop
@@ -64,7 +70,8 @@ enum { BALLOC_CREDITS = 4 };	/* bitmap, descriptor, superblock, slack; per group
 /*
  * Inodes (ialloc.c). Orlov for directories near the root, else the parent's group.
  */
-/* Allocates ino, marks it, initialises the table if needed, counts used_dirs. */
+/* Allocates ino, marks it, initialises the table if needed, counts used_dirs. parent may
+ * be NULL. -ENOSPC (see group_pending). */
 int ialloc_new(struct handle *h, const struct inode *parent, bool is_dir, uint32_t *ret_ino);
 /* Frees it (bitmap, counts). The inode itself was stored with its dtime. */
 int ialloc_free(struct handle *h, uint32_t ino, bool is_dir);

@@ -267,23 +267,55 @@ int super_mark_clean(struct fs *fs)
 	return mark(fs, encode_clean);
 }
 
+/* The device's superblock, not the cached one: what is cached may belong to a transaction
+ * that never commits. */
+static int read_device(struct fs *fs, struct ext2_super_block *sb)
+{
+	int ret = blkdev_read(fs->dev, sb, sizeof(*sb), SUPER_OFF);
+
+	if (ret)
+		return ret;
+	return le16toh(sb->s_magic) == EXT2_SUPER_MAGIC ? 0 : -EUCLEAN;
+}
+
+static int write_device(struct fs *fs, const struct ext2_super_block *sb)
+{
+	int ret = blkdev_write(fs->dev, sb, sizeof(*sb), SUPER_OFF);
+
+	return ret ? ret : blkdev_flush(fs->dev);
+}
+
+int super_write_recover(struct fs *fs, bool on)
+{
+	const uint32_t set[3] = { 0, EXT3_FEATURE_INCOMPAT_RECOVER, 0 };
+	struct ext2_super_block sb;
+	uint32_t incompat;
+	int ret;
+
+	ret = read_device(fs, &sb);
+	if (ret)
+		return ret;
+	incompat = le32toh(sb.s_feature_incompat) & ~set[1];
+	put_le32(&sb.s_feature_incompat, on ? incompat | set[1] : incompat);
+	encode_checksum(fs, &sb);
+	ret = write_device(fs, &sb);
+	if (ret)
+		return ret;
+	mutex_lock(&fs->super_lock);
+	apply_features(fs, set, on);
+	mutex_unlock(&fs->super_lock);
+	return 0;
+}
+
 void super_write_error(struct fs *fs)
 {
 	struct ext2_super_block sb;
 
-	if (fs->opt.readonly)
-		return;
-	/*
-	 * Read back, not taken from the cache: what is cached may belong to a transaction
-	 * that will never commit.
-	 */
-	if (blkdev_read(fs->dev, &sb, sizeof(sb), SUPER_OFF) ||
-	    le16toh(sb.s_magic) != EXT2_SUPER_MAGIC)
+	if (fs->opt.readonly || read_device(fs, &sb))
 		return;
 	mutex_lock(&fs->super_lock);
 	encode_errors(fs, &sb);
 	encode_checksum(fs, &sb);
 	mutex_unlock(&fs->super_lock);
-	if (!blkdev_write(fs->dev, &sb, sizeof(sb), SUPER_OFF))
-		(void)blkdev_flush(fs->dev);
+	(void)write_device(fs, &sb);
 }

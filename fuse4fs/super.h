@@ -36,6 +36,12 @@ int super_set_label(struct handle *h, const char label[16]);
  */
 int super_mark_mounted(struct fs *fs);
 int super_mark_clean(struct fs *fs);
+/*
+ * needs_recovery on or off, on the device at once (written and flushed), past the
+ * transactions (I4). For the journal writer, while no transaction runs or commits.
+ * 0 or -errno.
+ */
+int super_write_recover(struct fs *fs, bool on);
 /* Writes the error fields straight to the device, past the transactions: the last
  * thing that is written after an abort. Nothing on a read-only mount. */
 void super_write_error(struct fs *fs);

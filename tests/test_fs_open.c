@@ -15,6 +15,7 @@
 #include "group.h"
 #include "image.h"
 #include "super.h"
+#include "txn.h"
 
 enum { MIB = 1 << 20, SUPER_OFF = 1024 };
 
@@ -280,40 +281,74 @@ static void wrong_descriptor_refused_rw_served_ro(void **state)
 	image_free(&img);
 }
 
-/* Random bytes in superblock and descriptors, with a right superblock checksum: any
- * result will do, as long as there is one. */
-static void random_damage_is_survived(void **state)
+/* Uses what a damaged image still offers. */
+static void touch(struct fs *fs)
 {
-	const char *seed_text = getenv("TEST_SEED");
-	unsigned seed = seed_text ? (unsigned)atoi(seed_text) : 1;
-	enum { SIZE = 16 * MIB, ROUNDS = 1500 };
-	static uint8_t meta[16384];
-	struct blkdev *dev;
+	struct statvfs st;
+	uint64_t pblk;
+	uint32_t len, ino;
+	struct handle h;
+
+	fs_statfs(fs, &st);
+	for (uint32_t g = 0; g < fs->ngroups && g < 64; g++)
+		ialloc_in_use(fs, g * fs->inodes_per_group + 12);
+	for (int i = 0; i < 8; i++) {
+		if (balloc_reserve(fs, (uint64_t)i * 2048, 300, false, &pblk, &len))
+			continue;
+		assert_true(len >= 1 && len <= 300 && fs_block_valid(fs, pblk, len));
+		balloc_unreserve(fs, pblk, len);
+	}
+	if (txn_begin(fs, IALLOC_CREDITS + BALLOC_CREDITS, &h))
+		return;
+	if (!ialloc_new(&h, NULL, true, &ino))
+		ialloc_free(&h, ino, true);
+	balloc_free(&h, 5000, 3000, true);
+	txn_stop(&h);
+}
+
+/* Random bytes in superblock, descriptors and bitmaps: any result will do, as long as
+ * there is one and a refusal has its sentence. */
+static void random_damage(const char *variant, unsigned seed)
+{
+	enum { SIZE = 16 * MIB, ROUNDS = 500 };
 	struct image img;
 	int fd;
 
-	image_make(&img, SIZE, "-t ext4 -b 1024 -g 1024 -O ^metadata_csum,uninit_bg");
+	image_make(&img, SIZE, variant);
 	fd = open(img.path, O_RDONLY);
-	assert_int_equal(pread(fd, meta, sizeof(meta), 0), sizeof(meta));
 	for (int round = 0; round < ROUNDS; round++) {
+		struct blkdev *dev;
 		struct fs *fs;
 
 		assert_int_equal(dev_mem_open(SIZE, &dev), 0);
 		assert_int_equal(pread(fd, dev_mem_data(dev), SIZE, 0), SIZE);
 		for (int n = rand_r(&seed) % 4; n >= 0; n--) {
-			size_t at = SUPER_OFF + (size_t)rand_r(&seed) % (round % 2 ? 0x180 : 2048);
+			static const size_t reach[] = { 0x180, 2048, 16 * 1024 };
+			size_t at = SUPER_OFF + (size_t)rand_r(&seed) % reach[round % 3];
 
 			dev_mem_data(dev)[at] = (uint8_t)rand_r(&seed);
 		}
-		img.opt.readonly = round % 3 == 0;
-		if (!fs_open(dev, &img.opt, &fs, img.why, sizeof(img.why)))
+		img.opt.readonly = round % 4 == 0;
+		if (!fs_open(dev, &img.opt, &fs, img.why, sizeof(img.why))) {
+			touch(fs);
 			fs_close(fs);
-		else
+		} else {
 			assert_true(img.why[0]);
+		}
 		blkdev_close(dev);
 	}
 	close(fd);
 	image_free(&img);
+}
+
+static void random_damage_is_survived(void **state)
+{
+	const char *text = getenv("TEST_SEED");
+	unsigned seed = text ? (unsigned)atoi(text) : 1;
+
+	random_damage("-t ext4 -b 1024 -g 1024 -O ^metadata_csum,uninit_bg", seed);
+	random_damage("-t ext3 -b 1024 -g 1024", seed + 1);
+	random_damage("-t ext4 -b 1024 -O ^metadata_csum,^resize_inode", seed + 2);
 }
 
 /* Every device call of open and close fails once: an error comes out, never a crash. */
@@ -386,6 +421,25 @@ static void errors_continue_reach_the_superblock(void **state)
 	image_free(&img);
 }
 
+static void recover_flag_is_written_at_once(void **state)
+{
+	struct ext2_super_block sb;
+	struct image img;
+
+	image_make(&img, 16 * MIB, "-t ext4");
+	image_open(&img);
+	assert_int_equal(super_write_recover(img.fs, true), 0);
+	read_super(img.path, &sb);
+	assert_true(sb.s_feature_incompat & EXT3_FEATURE_INCOMPAT_RECOVER);
+	assert_int_equal(fs_set_label(img.fs, "other"), 0);
+	read_super(img.path, &sb);
+	assert_true(sb.s_feature_incompat & EXT3_FEATURE_INCOMPAT_RECOVER);
+	assert_int_equal(super_write_recover(img.fs, false), 0);
+	assert_int_equal(image_close(&img), 0);
+	image_fsck(&img);
+	image_free(&img);
+}
+
 static void shutdown_ends_everything(void **state)
 {
 	struct statvfs st;
@@ -437,6 +491,7 @@ int main(void)
 		cmocka_unit_test(failing_device_is_reported),
 		cmocka_unit_test(errors_are_recorded_and_stop_writing),
 		cmocka_unit_test(errors_continue_reach_the_superblock),
+		cmocka_unit_test(recover_flag_is_written_at_once),
 		cmocka_unit_test(shutdown_ends_everything),
 		cmocka_unit_test(system_blocks_are_not_valid_for_files),
 	};
