@@ -11,10 +11,8 @@
 
 #include <cmocka.h>
 
-#include "csum.h"
 #include "dev_fault.h"
-#include "jbd2_format.h"
-#include "recover_fixture.h"
+#include "recover_forge.h"
 #include "revoke.h"
 #include "transport/overlay.h"
 
@@ -25,13 +23,13 @@ static void debugfs_made(const char *mkfs, const char *open_cmd)
 	struct image img;
 	char data[300];
 
-	image_make(&img, 64 * MIB, mkfs);
+	image_make(&img, 32 * MIB, mkfs);
 	snprintf(data, sizeof(data), "%s.data", img.path);
 	/* Begins with the magic number, so that it must be escaped. */
 	assert_int_equal(image_run("{ printf '\\300\\073\\071\\230'; head -c 20000 /dev/urandom; } > %s",
 				   data), 0);
-	assert_int_equal(image_run("printf '%s\\njw -b 15000,15001,15002 %s\\n"
-				   "jw -b 15001,15005,15006 %s\\njw -r 15002,15005\\njc\\n' | "
+	assert_int_equal(image_run("printf '%s\\njw -b 7000,7001,7002 %s\\n"
+				   "jw -b 7001,7005,7006 %s\\njw -r 7002,7005\\njc\\n' | "
 				   "debugfs -w -f - %s", open_cmd, data, data, img.path), 0);
 	assert_as_e2fsck(&img, &result);
 	assert_true(result.dirty);
@@ -56,224 +54,8 @@ static void test_debugfs_checksums(void **state)
 	debugfs_made("-t ext4 -b 1024 -O ^64bit", "jo -c -v 2");
 }
 
-/* A journal made by hand. */
-struct forge {
-	int fd;
-	uint32_t bs;
-	uint32_t pblk[32768];	/* of its blocks */
-	struct jbd2_super super;
-	uint32_t incompat, compat, seed;
-	uint32_t first, end;
-	uint32_t pos, tid;
-	uint32_t crc;		/* v1 */
-	uint64_t time;
-	uint32_t fill;		/* content of the next block */
-};
-
-static void forge_put(struct forge *f, uint32_t lblk, const void *data)
-{
-	assert_int_equal(pwrite(f->fd, data, f->bs, (uint64_t)f->pblk[lblk] * f->bs), f->bs);
-}
-
-static uint32_t forge_next(struct forge *f, const void *data)
-{
-	uint32_t at = f->pos;
-
-	forge_put(f, at, data);
-	if (++f->pos == f->end)
-		f->pos = f->first;
-	return at;
-}
-
-static void forge_super(struct forge *f)
-{
-	uint8_t block[65536] = { 0 };
-
-	f->super.s_checksum = 0;
-	if (f->incompat & (JBD2_INCOMPAT_CSUM_V2 | JBD2_INCOMPAT_CSUM_V3))
-		f->super.s_checksum = htobe32(csum_crc32c(~0U, &f->super, sizeof(f->super)));
-	memcpy(block, &f->super, sizeof(f->super));
-	forge_put(f, 0, block);
-}
-
-static void forge_open(struct forge *f, const struct image *img, uint32_t compat,
-		       uint32_t incompat, uint32_t start, uint32_t tid)
-{
-	char name[IOMGR_NAME_SIZE];
-	struct blkdev *dev;
-	ext2_filsys e2;
-	blk64_t pblk;
-
-	assert_int_equal(file_dev_open(img->path, -1, false, &dev), 0);
-	iomgr_name(dev, name);
-	assert_int_equal(ext2fs_open2(name, "", EXT2_FLAG_64BITS, 0, 0, iomgr_blkdev(), &e2), 0);
-	memset(f, 0, sizeof(*f));
-	f->bs = e2->blocksize;
-	for (uint32_t i = 0; i < ARRAY_LEN(f->pblk); i++) {
-		assert_int_equal(ext2fs_bmap2(e2, 8, NULL, NULL, 0, i, NULL, &pblk), 0);
-		f->pblk[i] = pblk;
-		if (!pblk)
-			break;
-	}
-	ext2fs_free(e2);
-	blkdev_close(dev);
-	f->fd = open(img->path, O_RDWR);
-	assert_true(f->fd >= 0);
-	assert_int_equal(pread(f->fd, &f->super, sizeof(f->super), (uint64_t)f->pblk[0] * f->bs),
-			 sizeof(f->super));
-	f->compat = compat;
-	f->incompat = incompat | JBD2_INCOMPAT_REVOKE;
-	f->super.s_feature_compat = htobe32(compat);
-	f->super.s_feature_incompat = htobe32(f->incompat);
-	if (incompat & (JBD2_INCOMPAT_CSUM_V2 | JBD2_INCOMPAT_CSUM_V3))
-		f->super.s_checksum_type = JBD2_CRC32C;
-	f->super.s_start = htobe32(start);
-	f->super.s_sequence = htobe32(tid);
-	f->first = be32toh(f->super.s_first);
-	f->end = be32toh(f->super.s_maxlen);
-	if (start > f->end)
-		f->super.s_start = htobe32(start = f->end - 7);
-	f->pos = start;
-	f->tid = tid;
-	f->crc = ~0U;
-	f->time = 1000000;
-	f->seed = csum_crc32c(~0U, f->super.s_uuid, 16);
-	forge_super(f);
-}
-
-/* Sets needs_recovery, too. */
-static void forge_close(struct forge *f, const struct image *img)
-{
-	close(f->fd);
-	assert_int_equal(image_run("debugfs -w -R 'feature needs_recovery' %s", img->path), 0);
-}
-
-static void forge_header(struct forge *f, void *block, uint32_t type)
-{
-	struct jbd2_header head = { htobe32(JBD2_MAGIC), htobe32(type), htobe32(f->tid) };
-
-	memcpy(block, &head, sizeof(head));
-}
-
-static void forge_tail(struct forge *f, uint8_t *block)
-{
-	uint32_t sum;
-
-	if (!jbd2_tail_size(f->incompat))
-		return;
-	sum = htobe32(csum_crc32c(f->seed, block, f->bs));
-	memcpy(block + f->bs - 4, &sum, 4);
-}
-
-/* The next block's content; every third has to be escaped. */
-static bool forge_data(struct forge *f, uint8_t *block)
-{
-	uint32_t magic = htobe32(JBD2_MAGIC);
-
-	memset(block, 0x40 + f->fill % 64, f->bs);
-	memcpy(block + 8, &f->fill, sizeof(f->fill));
-	if (f->fill++ % 3)
-		return false;
-	memcpy(block, &magic, 4);
-	return true;
-}
-
-/* Logs blocks home[0..n). They fit one descriptor. */
-static void forge_blocks(struct forge *f, const uint64_t *home, unsigned n)
-{
-	uint8_t desc[65536] = { 0 };
-	AUTOFREE uint8_t *data = malloc((size_t)n * f->bs);
-	uint32_t tid_be = htobe32(f->tid);
-	size_t pos = sizeof(struct jbd2_header);
-
-	forge_header(f, desc, JBD2_DESCRIPTOR);
-	for (unsigned i = 0; i < n; i++) {
-		uint8_t *block = data + (size_t)i * f->bs;
-		uint32_t flags = (i ? JBD2_TAG_SAME_UUID : 0) | (i == n - 1 ? JBD2_TAG_LAST : 0);
-		uint32_t sum;
-
-		if (forge_data(f, block)) {
-			flags |= JBD2_TAG_ESCAPE;
-			memset(block, 0, 4);
-		}
-		sum = csum_crc32c(csum_crc32c(f->seed, &tid_be, 4), block, f->bs);
-		if (f->incompat & JBD2_INCOMPAT_CSUM_V3) {
-			struct jbd2_tag3 tag = { htobe32(home[i]), htobe32(flags),
-						 htobe32(home[i] >> 32), htobe32(sum) };
-			memcpy(desc + pos, &tag, sizeof(tag));
-		} else {
-			struct jbd2_tag tag = { htobe32(home[i]), htobe16(sum), htobe16(flags),
-						htobe32(home[i] >> 32) };
-			if (!(f->incompat & JBD2_INCOMPAT_CSUM_V2))
-				tag.t_checksum = 0;
-			memcpy(desc + pos, &tag, sizeof(tag));
-			if (!(f->incompat & JBD2_INCOMPAT_64BIT))
-				memset(desc + pos + 8, 0, 4);
-		}
-		pos += jbd2_tag_size(f->incompat) + (i ? 0 : 16);
-	}
-	forge_tail(f, desc);
-	f->crc = ext2fs_crc32_be(f->crc, desc, f->bs);
-	forge_next(f, desc);
-	for (unsigned i = 0; i < n; i++) {
-		f->crc = ext2fs_crc32_be(f->crc, data + (size_t)i * f->bs, f->bs);
-		forge_next(f, data + (size_t)i * f->bs);
-	}
-}
-
-static void forge_revoke(struct forge *f, const uint64_t *pblk, unsigned n)
-{
-	uint8_t block[65536] = { 0 };
-	size_t pos = sizeof(struct jbd2_revoke);
-
-	forge_header(f, block, JBD2_REVOKE);
-	for (unsigned i = 0; i < n; i++) {
-		uint64_t wide = htobe64(pblk[i]);
-		uint32_t narrow = htobe32(pblk[i]);
-		bool is_wide = f->incompat & JBD2_INCOMPAT_64BIT;
-
-		memcpy(block + pos, is_wide ? (void *)&wide : (void *)&narrow, is_wide ? 8 : 4);
-		pos += is_wide ? 8 : 4;
-	}
-	((struct jbd2_revoke *)block)->r_count = htobe32(pos);
-	forge_tail(f, block);
-	forge_next(f, block);
-}
-
-/* Returns where the commit block is. */
-static uint32_t forge_commit(struct forge *f)
-{
-	uint8_t block[65536] = { 0 };
-	struct jbd2_commit *head = (void *)block;
-	uint32_t at;
-
-	forge_header(f, block, JBD2_COMMIT);
-	head->h_commit_sec = htobe64(f->time++);
-	if (f->compat & JBD2_COMPAT_CHECKSUM) {
-		head->h_chksum_type = JBD2_CRC32;
-		head->h_chksum_size = 4;
-		head->h_chksum[0] = htobe32(f->crc);
-	} else if (jbd2_tail_size(f->incompat)) {
-		head->h_chksum[0] = htobe32(csum_crc32c(f->seed, block, f->bs));
-	}
-	at = forge_next(f, block);
-	f->crc = ~0U;
-	f->tid++;
-	return at;
-}
-
-static void forge_flip(struct forge *f, uint32_t lblk, uint32_t off)
-{
-	uint64_t at = (uint64_t)f->pblk[lblk] * f->bs + off;
-	uint8_t byte;
-
-	assert_int_equal(pread(f->fd, &byte, 1, at), 1);
-	byte ^= 0x55;
-	assert_int_equal(pwrite(f->fd, &byte, 1, at), 1);
-}
-
-static const uint64_t set_a[] = { 15000, 15001, 15002, 15009 }, set_b[] = { 15001, 15005 },
-	revoked[] = { 15002, 15005 }, set_c[] = { 15005, 15007 };
+static const uint64_t set_a[] = { 7000, 7001, 7002, 7009 }, set_b[] = { 7001, 7005 },
+	revoked[] = { 7002, 7005 }, set_c[] = { 7005, 7007 };
 
 /* Four transactions: rewrites, revokes, a block revoked and written again, and a fifth
  * without commit. */
@@ -318,7 +100,7 @@ enum { AT_END = -1 };
 static void make_story(struct image *img, struct forge *f, const struct format *format,
 		       uint32_t start, uint32_t tid)
 {
-	image_make(img, 64 * MIB, format->mkfs);
+	image_make(img, 32 * MIB, format->mkfs);
 	forge_open(f, img, format->compat, format->incompat, start, tid);
 	forge_story(f);
 }
@@ -361,7 +143,7 @@ static void test_wrong_commit_checksum_ends_the_log(void **state)
 
 		if (formats[i].compat == 0 && !jbd2_tail_size(formats[i].incompat))
 			continue;
-		image_make(&img, 64 * MIB, formats[i].mkfs);
+		image_make(&img, 32 * MIB, formats[i].mkfs);
 		forge_open(&f, &img, formats[i].compat, formats[i].incompat, 20, 5);
 		forge_blocks(&f, set_a, 4);
 		forge_commit(&f);
@@ -388,7 +170,7 @@ static void test_left_overs_are_not_replayed(void **state)
 		struct image img;
 		struct forge f;
 
-		image_make(&img, 64 * MIB, formats[i].mkfs);
+		image_make(&img, 32 * MIB, formats[i].mkfs);
 		forge_open(&f, &img, formats[i].compat, formats[i].incompat, 20, 5);
 		forge_blocks(&f, set_a, 4);
 		forge_commit(&f);
@@ -437,7 +219,7 @@ static void test_damage_is_refused(void **state)
 		image_free(&img);
 	}
 	for (int own = 0; own < 2; own++) {
-		image_make(&img, 64 * MIB, csum->mkfs);
+		image_make(&img, 32 * MIB, csum->mkfs);
 		forge_open(&f, &img, csum->compat, csum->incompat, 20, 5);
 		inside = f.pblk[17];
 		forge_blocks(&f, own ? &inside : outside, 1);
@@ -641,7 +423,7 @@ static void test_bad_journal_inode_is_refused(void **state)
 		struct recover_result result;
 		struct image img;
 
-		image_make(&img, 64 * MIB, "-t ext4 -b 4096 -O ^64bit");
+		image_make(&img, 32 * MIB, "-t ext4 -b 4096 -O ^64bit");
 		assert_int_equal(image_run("printf '%s\\nfeature needs_recovery\\n' | debugfs -w -f - %s",
 					   damage[i], img.path), 0);
 		assert_int_equal(recover_file(img.path, &result), -EUCLEAN);
