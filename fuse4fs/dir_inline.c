@@ -88,25 +88,55 @@ int dir_inline_lookup(struct inode *dir, const char *name, size_t len, uint32_t 
 	return err;
 }
 
+/* What a change in place may touch, to put it back when the inode cannot be stored. */
+struct saved {
+	uint8_t *raw;
+	uint64_t size, blocks, version;
+	uint32_t flags;
+	struct timespec mtime, ctime;
+};
+
+static int save(struct inode *dir, struct saved *s)
+{
+	*s = (struct saved){
+		.raw = malloc(dir->fs->inode_size), .size = dir->size, .blocks = dir->blocks,
+		.version = dir->version, .flags = dir->flags, .mtime = dir->mtime,
+		.ctime = dir->ctime,
+	};
+	if (!s->raw)
+		return -ENOMEM;
+	memcpy(s->raw, dir->raw, dir->fs->inode_size);
+	return 0;
+}
+
+static void restore(struct inode *dir, const struct saved *s)
+{
+	memcpy(dir->raw, s->raw, dir->fs->inode_size);
+	dir->size = s->size;
+	dir->blocks = s->blocks;
+	dir->version = s->version;
+	dir->flags = s->flags;
+	dir->mtime = s->mtime;
+	dir->ctime = s->ctime;
+}
+
 /* Writes the copy back. Times and version change if `touch`. */
 static int store(struct handle *h, struct inode *dir, const struct dir_inline *in, bool touch)
 {
-	struct timespec mtime = dir->mtime, ctime = dir->ctime;
-	uint64_t size = dir->size, version = dir->version;
-	int err;
+	struct saved old;
+	int err = save(dir, &old);
 
+	if (err)
+		return err;
 	dir->size = in->used;
 	if (touch) {
 		dir->mtime = dir->ctime = fs_now();
 		dir->version++;
 	}
 	err = inline_write(h, dir, in->buf, in->used);
-	if (!err)
-		return 0;
-	dir->size = size;
-	dir->mtime = mtime;
-	dir->ctime = ctime;
-	dir->version = version;
+	if (err)
+		restore(dir, &old);
+	free(old.raw);
 	return err;
 }
 
@@ -321,24 +351,19 @@ static int convert_apply(struct handle *h, struct inode *dir, const uint8_t *ima
 /* The inode holds everything, so its old bytes bring everything back. */
 static int convert(struct handle *h, struct inode *dir, const uint8_t *image)
 {
-	AUTOFREE uint8_t *raw = malloc(dir->fs->inode_size);
-	uint64_t size = dir->size, blocks = dir->blocks;
-	uint32_t flags = dir->flags;
-	int err;
+	struct saved old;
+	int err = save(dir, &old);
 
-	if (!raw)
-		return -ENOMEM;
-	memcpy(raw, dir->raw, dir->fs->inode_size);
+	if (err)
+		return err;
 	err = convert_apply(h, dir, image);
-	if (!err)
-		return 0;
-	memcpy(dir->raw, raw, dir->fs->inode_size);
-	dir->size = size;
-	dir->blocks = blocks;
-	dir->flags = flags;
-	map_cache_drop(dir);
-	if (inode_store(h, dir, true))
-		fs_log(dir->fs, FS_LOG_WARN, "directory inode %u: not restored", dir->ino);
+	if (err) {
+		restore(dir, &old);
+		map_cache_drop(dir);
+		if (inode_store(h, dir, true))
+			fs_log(dir->fs, FS_LOG_WARN, "directory inode %u: not restored", dir->ino);
+	}
+	free(old.raw);
 	return err;
 }
 

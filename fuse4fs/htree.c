@@ -3,9 +3,9 @@
  * Finding one's way in a hash index.
  *
  * Every step checks what it uses: limit and count of the node, the block number it
- * follows, that no block is met twice on the way. That the hashes of a whole node are
- * sorted is checked before one is changed (htree_insert.c); while searching, disorder
- * can only lead to the wrong leaf, never out of bounds.
+ * follows, that no block is met twice on the way. Disorder among the hashes of a node
+ * can only lead to the wrong leaf, never out of bounds; so all of a node is checked only
+ * before it is changed, and before "no such name" where there are no checksums.
  */
 #include "htree.h"
 
@@ -179,6 +179,31 @@ int htree_next(struct htree_path *p)
 	return err ? err : 1;
 }
 
+int htree_check_node(struct htree_path *p, unsigned level)
+{
+	const struct htree_frame *f = &p->frames[level];
+	uint32_t nblks = dir_nblks(p->dir), prev = 0;
+
+	for (unsigned i = 0; i < f->count; i++) {
+		uint32_t hash = i ? htree_entry_hash(&f->entries[i]) : 0;
+		uint32_t lblk = htree_entry_block(&f->entries[i]);
+
+		if (hash < prev || lblk == 0 || lblk >= nblks)
+			return dir_damaged(p->dir, f->lblk, f->buf, "index node out of order");
+		prev = hash;
+	}
+	return 0;
+}
+
+int htree_check_miss(struct htree_path *p)
+{
+	int err = 0;
+
+	for (unsigned i = 0; !err && !p->dir->fs->has_csum && i < p->depth; i++)
+		err = htree_check_node(p, i);
+	return err;
+}
+
 static int leaf_find(struct inode *dir, uint32_t lblk, const char *name, size_t len,
 		     struct dir_slot *ret)
 {
@@ -220,6 +245,8 @@ int htree_find(struct inode *dir, const char *name, size_t len, struct dir_slot 
 		more = ++steps > HTREE_CHAIN_MAX ? -ENOENT : htree_next(&p);
 		err = more > 0 ? 0 : more ? more : -ENOENT;
 	}
+	if (err == -ENOENT && htree_check_miss(&p))
+		err = -EUCLEAN;
 	htree_close(&p);
 	return err;
 }

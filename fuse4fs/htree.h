@@ -57,6 +57,11 @@ void htree_close(struct htree_path *p);
 int htree_seek(struct htree_path *p, uint32_t major);
 /* To the next leaf. 1; 0 there is none; -errno as htree_seek. */
 int htree_next(struct htree_path *p);
+/* Is a whole node in order, all its blocks inside the directory? -EUCLEAN (logged). */
+int htree_check_node(struct htree_path *p, unsigned level);
+/* Before a name is said not to be there. Checks the nodes of a complete path where no
+ * checksum has vouched for them. -EUCLEAN (logged). */
+int htree_check_miss(struct htree_path *p);
 /* True when names of this hash may go on in the next leaf. */
 static inline bool htree_continues(const struct htree_path *p, uint32_t major)
 {

@@ -58,6 +58,8 @@ static int insertion_load(struct insertion *in)
 		return err;
 	in->hash = dir_hash(dir->fs, in->path.version, in->e->name, in->e->len);
 	err = htree_seek(&in->path, in->hash.major);
+	if (!err)
+		err = htree_check_miss(&in->path);
 	if (err)
 		return err;
 	err = dir_block_read(dir, in->path.leaf, BUF_DIR, &in->leaf);
@@ -86,22 +88,6 @@ static int insert_in_place(struct insertion *in)
 		dir_area_scan(&in->area, in->e->name, in->e->len, &in->scan);
 	}
 	dir_area_insert(&in->area, in->scan.room_off, in->e);
-	return 0;
-}
-
-/* Everything a change relies on: order of the hashes, place of the new one. */
-static int node_check(struct insertion *in, const struct htree_frame *f)
-{
-	uint32_t nblks = dir_nblks(in->dir), prev = 0;
-
-	for (unsigned i = 0; i < f->count; i++) {
-		uint32_t hash = i ? htree_entry_hash(&f->entries[i]) : 0;
-		uint32_t lblk = htree_entry_block(&f->entries[i]);
-
-		if (hash < prev || lblk == 0 || lblk >= nblks)
-			return dir_damaged(in->dir, f->lblk, f->buf, "index node out of order");
-		prev = hash;
-	}
 	return 0;
 }
 
@@ -139,7 +125,7 @@ static int split_prepare(struct insertion *in, int level)
 	int err;
 
 	for (unsigned i = MAX(level, 0); i < p->depth; i++) {
-		err = node_check(in, &p->frames[i]);
+		err = htree_check_node(p, i);
 		if (err)
 			return err;
 	}

@@ -9,6 +9,7 @@ struct model {
 	struct fx fx;
 	uint64_t rnd;
 	unsigned n_names, n_present;
+	bool short_names;
 	bool present[MAX_NAMES];
 	bool stayed[MAX_NAMES];		/* existed all through a listing */
 	unsigned file[MAX_NAMES];
@@ -19,9 +20,9 @@ struct model {
 };
 
 /* Lengths from 5 to 255, mostly short; the number can be read back. */
-static size_t make_name(unsigned i, char *buf)
+static size_t make_name(const struct model *m, unsigned i, char *buf)
 {
-	size_t len = i % 13 == 0 ? 200 + i % 56 : 5 + i % 20;
+	size_t len = i % 13 == 0 && !m->short_names ? 200 + i % 56 : 5 + i % 20;
 
 	memset(buf, i % 3 ? 'a' + i % 26 : 0xc0 + i % 26, len);
 	buf[0] = 'n';
@@ -43,7 +44,7 @@ static void step(struct model *m)
 {
 	unsigned i = fx_rand(&m->rnd) % m->n_names, file = fx_rand(&m->rnd) % FX_FILES;
 	char name[256];
-	size_t len = make_name(i, name);
+	size_t len = make_name(m, i, name);
 	uint32_t ino;
 
 	if (!m->present[i]) {
@@ -87,7 +88,7 @@ static bool take(void *arg, const char *name, size_t len, uint32_t ino, uint8_t 
 	}
 	i = read_name(name);
 	assert_true(i < m->n_names);
-	assert_int_equal(make_name(i, want), len);
+	assert_int_equal(make_name(m, i, want), len);
 	assert_memory_equal(name, want, len);
 	assert_int_equal(ino, m->fx.files[m->file[i]]);
 	assert_int_equal(ftype, m->fx.fs->has_filetype ? EXT2_FT_REG_FILE : 0);
@@ -126,7 +127,7 @@ static void check_all(struct model *m)
 	uint32_t ino;
 
 	for (unsigned i = 0; i < m->n_names; i++) {
-		size_t len = make_name(i, name);
+		size_t len = make_name(m, i, name);
 		int err = fx_lookup(&m->fx, name, len, &ino);
 
 		assert_int_equal(err, m->present[i] ? 0 : -ENOENT);
@@ -147,7 +148,7 @@ static void empty_it(struct model *m)
 		rwlock_read(&m->fx.dir->lock);
 		assert_int_equal(dir_is_empty(m->fx.dir), 0);
 		rwlock_read_unlock(&m->fx.dir->lock);
-		assert_int_equal(fx_delete(&m->fx, name, make_name(i, name), m->file[i]), 0);
+		assert_int_equal(fx_delete(&m->fx, name, make_name(m, i, name), m->file[i]), 0);
 		m->present[i] = false;
 	}
 	m->n_present = 0;
@@ -171,17 +172,50 @@ static void check_parent(struct model *m)
 	assert_int_equal(txn_stop(&h), 0);
 }
 
-static void churn(const char *mkfs, const char *tune, unsigned n_names, unsigned rounds)
+static const struct config {
+	const char *name, *mkfs;
+	unsigned names, rounds;
+	const char *tune;
+	bool stays_inline;
+} configs[] = {
+	{ "1k", "-b 1024", 2000, 3, NULL, false },
+	{ "1k, few", "-b 1024", 40, 20, NULL, false },
+	{ "4k", "-b 4096", 3000, 3, NULL, false },
+	{ "4k, few", "-b 4096", 150, 20, NULL, false },
+	{ "64k", "-b 65536", 4000, 2, NULL, false },
+	{ "no csum 1k", "-b 1024 -O ^metadata_csum", 2000, 3, NULL, false },
+	{ "no csum 64k", "-b 65536 -O ^metadata_csum", 4000, 1, NULL, false },
+	{ "no filetype", "-b 1024 -O ^filetype", 1000, 2, NULL, false },
+	{ "no index", "-b 1024 -O ^dir_index", 1000, 2, NULL, false },
+	{ "no index 64k", "-b 65536 -O ^dir_index", 4000, 1, NULL, false },
+	{ "block map", "-b 1024 -O ^extents,^64bit", 2000, 2, NULL, false },
+	{ "ext2", "-b 1024 -O ^extents,^64bit,^metadata_csum,^dir_index,^filetype -I 128", 500, 2, NULL, false },
+	{ "inline 256", "-b 1024 -O inline_data -I 256", 5, 60, NULL, true },
+	{ "inline 1k", "-b 4096 -O inline_data -I 1024", 28, 40, NULL, true },
+	{ "inline 4k", "-b 4096 -O inline_data -I 4096 -N 256", 200, 10, NULL, true },
+	{ "inline, no index", "-b 1024 -O inline_data,^dir_index -I 512", 12, 40, NULL, true },
+	{ "inline, left", "-b 1024 -O inline_data,^dir_index -I 512", 60, 20, NULL, false },
+	{ "inline, grown", "-b 1024 -O inline_data -I 256", 1000, 2, NULL, false },
+	{ "large_dir", "-b 1024 -O large_dir", 2000, 2, NULL, false },
+	{ "tea", "-b 1024", 1000, 1, "tune2fs -E hash_alg=tea", false },
+	{ "unsigned", "-b 1024", 1000, 1, "debugfs -w -R 'ssv flags 2'", false },
+	{ "legacy", "-b 1024", 1000, 1, "tune2fs -E hash_alg=legacy", false },
+};
+
+static void every_config(void **state)
 {
+	const struct config *c = *state;
 	struct model *m = calloc(1, sizeof(*m));
 
 	assert_non_null(m);
 	m->rnd = fx_seed();
-	m->n_names = n_names;
-	fx_setup(&m->fx, mkfs, tune, "24M");
-	for (unsigned r = 0; r < rounds; r++) {
-		for (unsigned i = 0; i < n_names; i++)
+	m->n_names = c->names;
+	m->short_names = c->stays_inline;
+	fx_setup(&m->fx, c->mkfs, c->tune, "24M");
+	for (unsigned r = 0; r < c->rounds; r++) {
+		for (unsigned i = 0; i < c->names; i++)
 			step(m);
+		assert_int_equal(inode_is_inline(m->fx.dir), c->stays_inline);
 		list(m, 1 + fx_rand(&m->rnd) % 40, 3);
 		check_parent(m);
 		check_all(m);
@@ -190,7 +224,7 @@ static void churn(const char *mkfs, const char *tune, unsigned n_names, unsigned
 	}
 	empty_it(m);
 	fx_reopen(&m->fx);
-	for (unsigned i = 0; i < n_names; i++)
+	for (unsigned i = 0; i < c->names; i++)
 		step(m);
 	check_all(m);
 	if (m->fx.errors)
@@ -199,40 +233,6 @@ static void churn(const char *mkfs, const char *tune, unsigned n_names, unsigned
 	free(m);
 }
 
-static const struct config {
-	const char *name, *mkfs;
-	unsigned names, rounds;
-	const char *tune;
-} configs[] = {
-	{ "1k", "-b 1024", 2000, 3, NULL },
-	{ "1k, few", "-b 1024", 40, 20, NULL },
-	{ "4k", "-b 4096", 3000, 3, NULL },
-	{ "4k, few", "-b 4096", 150, 20, NULL },
-	{ "64k", "-b 65536", 4000, 2, NULL },
-	{ "no csum 1k", "-b 1024 -O ^metadata_csum", 2000, 3, NULL },
-	{ "no csum 64k", "-b 65536 -O ^metadata_csum", 4000, 1, NULL },
-	{ "no filetype", "-b 1024 -O ^filetype", 1000, 2, NULL },
-	{ "no index", "-b 1024 -O ^dir_index", 1000, 2, NULL },
-	{ "no index 64k", "-b 65536 -O ^dir_index", 4000, 1, NULL },
-	{ "block map", "-b 1024 -O ^extents,^64bit", 2000, 2, NULL },
-	{ "ext2", "-b 1024 -O ^extents,^64bit,^metadata_csum,^dir_index,^filetype -I 128", 500, 2, NULL },
-	{ "inline 256", "-b 1024 -O inline_data -I 256", 12, 40, NULL },
-	{ "inline 1k", "-b 4096 -O inline_data -I 1024", 60, 40, NULL },
-	{ "inline 4k", "-b 4096 -O inline_data -I 4096 -N 256", 250, 15, NULL },
-	{ "inline, no index", "-b 1024 -O inline_data,^dir_index -I 512", 40, 20, NULL },
-	{ "inline, grown", "-b 1024 -O inline_data -I 256", 1000, 2, NULL },
-	{ "large_dir", "-b 1024 -O large_dir", 2000, 2, NULL },
-	{ "tea", "-b 1024", 1000, 1, "tune2fs -E hash_alg=tea" },
-	{ "unsigned", "-b 1024", 1000, 1, "debugfs -w -R 'ssv flags 2'" },
-	{ "legacy", "-b 1024", 1000, 1, "tune2fs -E hash_alg=legacy" },
-};
-
-static void every_config(void **state)
-{
-	const struct config *c = *state;
-
-	churn(c->mkfs, c->tune, c->names, c->rounds);
-}
 
 /* Made without an index: stays as it is when the image gets the feature. */
 static void index_feature_comes_later(void **state)

@@ -61,6 +61,19 @@ static unsigned count(struct inode *dir, unsigned batch, unsigned max)
 	return l.n;
 }
 
+/* A listing that a failing device may cut short. */
+static void count_some(struct inode *dir)
+{
+	struct listing l = { .batch = 5 };
+	int err;
+
+	do {
+		l.taken = 0;
+		err = dir_read(dir, l.cookie, take, &l);
+		assert_true(err == 0 || err == -EIO);
+	} while (l.taken && !err);
+}
+
 static unsigned depth(struct inode *dir)
 {
 	struct htree_path p;
@@ -245,22 +258,36 @@ static size_t equal_name(unsigned i, char *buf)
 	return PREFIX + SUFFIX;
 }
 
+static uint32_t legacy(struct fx *fx, const char *name, size_t len)
+{
+	return dir_hash(fx->fs, EXT2_HASH_LEGACY, name, len).major;
+}
+
 static void equal_hashes_chain(void **state)
 {
+	enum { HASH = 0x2468acf0, OTHERS = 5 };
+	unsigned others = 0;
 	struct fx fx;
 	char name[256];
 	uint32_t ino;
 	int err;
 
+	/* The others' hashes lie around, so that nodes are split amid the chain. */
 	fx_setup(&fx, "-b 1024", "tune2fs -E hash_alg=legacy", "4M");
-	for (unsigned i = 0; i < EQUALS; i++) {
+	for (unsigned i = 0, k = 0; i < EQUALS; i++) {
 		size_t len = equal_name(i, name);
 
-		assert_int_equal(dir_hash(fx.fs, fx.fs->def_hash_version, name, len).major, 0x2468acf0);
+		assert_int_equal(legacy(&fx, name, len), HASH);
 		assert_int_equal(fx_insert(&fx, name, len, i % FX_FILES), 0);
 		assert_int_equal(fx_insert(&fx, name, len, i % FX_FILES), -EEXIST);
-		assert_int_equal(fx_insert(&fx, name, long_name(i, 230, name), i % FX_FILES), 0);
+		while (others < (i + 1) * OTHERS) {
+			len = long_name(k++, 230, name);
+			if (legacy(&fx, name, len) > 2 * (uint64_t)HASH)
+				continue;
+			assert_int_equal(fx_insert(&fx, name, len, others++ % FX_FILES), 0);
+		}
 	}
+	assert_int_equal(depth(fx.dir), 2);
 	for (unsigned pass = 0; pass < 2; pass++) {
 		for (unsigned i = 0; i < EQUALS; i++) {
 			err = fx_lookup(&fx, name, equal_name(i, name), &ino);
@@ -271,7 +298,7 @@ static void equal_hashes_chain(void **state)
 		fx_reopen(&fx);
 	}
 	for (unsigned batch = 1; batch < 9; batch += 3)
-		assert_int_equal(count(fx.dir, batch, 0), EQUALS + EQUALS - (EQUALS + 2) / 3);
+		assert_int_equal(count(fx.dir, batch, 0), others + EQUALS - (EQUALS + 2) / 3);
 	assert_int_equal(fx.errors, 0);
 	fx_finish(&fx);
 }
@@ -374,6 +401,7 @@ static void damaged_index_is_searched_in_order(void **state)
 		{ 24, "\1\0\0\0", 4 }, { 28, "\1\11", 2 }, { 28, "\1\10\3", 3 },
 		{ 32, "\377\377", 2 }, { 34, "\0\0", 2 }, { 34, "\377\377", 2 },
 		{ 36, "\377\377\377\377", 4 }, { 36, "\0\0\0\0", 4 }, { 31, "\1", 1 },
+		{ 40, "\377\377\377\377", 4 }, { 29, "\7", 1 },
 	};
 	enum { N = 300, LEN = 60 };
 	struct fx fx;
@@ -381,8 +409,13 @@ static void damaged_index_is_searched_in_order(void **state)
 	uint32_t ino;
 	int err;
 
-	for (unsigned d = 1; d < ARRAY_LEN(damage); d++) {
-		fx_setup(&fx, d % 2 ? "-b 1024" : "-b 1024 -O ^metadata_csum", NULL, "4M");
+	for (unsigned i = 0; i < 2 * ARRAY_LEN(damage); i++) {
+		unsigned d = i / 2;
+
+		/* The first field is reserved: only its checksum tells. */
+		if (i == 1)
+			continue;
+		fx_setup(&fx, i % 2 ? "-b 1024 -O ^metadata_csum" : "-b 1024", NULL, "4M");
 		assert_int_equal(fill(&fx, LEN, N, &err), N);
 		fx_reopen(&fx);
 		scribble(&fx, 0, damage[d].off, damage[d].bytes, damage[d].len);
@@ -452,6 +485,44 @@ static void survives_random_bytes(void **state)
 	}
 }
 
+/* The inode cannot be stored, the last thing that may fail: all is as before. */
+static void failed_store_changes_nothing(void **state)
+{
+	static const struct { const char *mkfs; size_t len; unsigned n; } forms[] = {
+		{ "-b 1024", 200, 700 }, { "-b 1024 -O ^dir_index", 200, 40 },
+		{ "-b 1024 -O inline_data -I 256", 20, 60 }, { "-b 1024 -O ^extents,^64bit", 200, 80 },
+	};
+	struct fx fx;
+	char name[256];
+	uint32_t ino, none;
+	uint64_t size, blocks;
+
+	for (unsigned f = 0; f < ARRAY_LEN(forms); f++) {
+		fx_setup(&fx, forms[f].mkfs, NULL, "4M");
+		ino = fx.dir->ino;
+		for (unsigned i = 0; i < forms[f].n; i++) {
+			size_t len = long_name(i, forms[f].len, name);
+
+			size = fx.dir->size;
+			blocks = fx.dir->blocks;
+			fx.dir->ino = UINT32_MAX;
+			assert_true(fx_insert(&fx, name, len, i % FX_FILES) < 0);
+			fx.dir->ino = ino;
+			assert_int_equal(fx.dir->size, size);
+			assert_int_equal(fx.dir->blocks, blocks);
+			assert_int_equal(fx_lookup(&fx, name, len, &none), -ENOENT);
+			assert_int_equal(fx_insert(&fx, name, len, i % FX_FILES), 0);
+			fx.dir->ino = UINT32_MAX;
+			assert_true(fx_delete(&fx, name, len, i % FX_FILES) < 0);
+			fx.dir->ino = ino;
+		}
+		expect_names(&fx, forms[f].len, forms[f].n);
+		fx_reopen(&fx);
+		assert_int_equal(count(fx.dir, 9, forms[f].n), forms[f].n);
+		fx_finish(&fx);
+	}
+}
+
 /* A read that fails: -EIO, and the directory is as before. */
 static void failed_reads_change_nothing(void **state)
 {
@@ -461,6 +532,7 @@ static void failed_reads_change_nothing(void **state)
 	struct fs_options opt = { .errors = FS_ERRORS_CONTINUE, .log = fx_log, .log_arg = &fx };
 	char name[256], why[256];
 	unsigned n = N, inode;
+	uint32_t ino;
 	int err;
 
 	fx_setup(&fx, "-b 1024", NULL, "8M");
@@ -475,6 +547,9 @@ static void failed_reads_change_nothing(void **state)
 		assert_int_equal(inode_get(fx.fs, EXT2_ROOT_INO, &fx.root), 0);
 		assert_int_equal(inode_get(fx.fs, inode, &fx.dir), 0);
 		dev_fault_arm(fault, DEV_FAULT_READ, nth, -EIO, false);
+		err = fx_lookup(&fx, name, long_name(nth, LEN, name), &ino);
+		assert_true(err == 0 || err == -EIO);
+		count_some(fx.dir);
 		err = fx_insert(&fx, name, long_name(n, LEN, name), n % FX_FILES);
 		assert_true(err == 0 || err == -EIO);
 		if (!err)
@@ -638,6 +713,7 @@ int main(void)
 		cmocka_unit_test(damaged_leaf_costs_only_itself),
 		cmocka_unit_test(damaged_index_is_searched_in_order),
 		cmocka_unit_test(survives_random_bytes),
+		cmocka_unit_test(failed_store_changes_nothing),
 		cmocka_unit_test(failed_reads_change_nothing),
 		cmocka_unit_test(sparse_size_is_quick),
 		cmocka_unit_test(kernel_agrees),
