@@ -48,7 +48,8 @@ int file_claim(struct inode *inode, struct file_claim *c, uint64_t lblk, uint64_
 void file_unclaim(struct file_claim *c);
 
 /* Writes zeros over bytes [off, end) of one block where it is mapped and written.
- * REQUIRES inode->io exclusively; takes the lock. */
+ * REQUIRES inode->io exclusively, or a claim on the block where it is behind the end of
+ * the file; takes the lock. */
 int file_zero_part(struct inode *inode, uint64_t off, uint64_t end);
 
 /*

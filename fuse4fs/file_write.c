@@ -4,13 +4,15 @@
  *
  * Blocks that are mapped and written are overwritten in place, with no lock but
  * inode->io (shared). Everything else is done in pieces of one run each: claim the
- * blocks, reserve new ones (or take the unwritten ones), write the data with zeros
- * around it to whole blocks, and then in one handle commit the reservation, insert
- * or convert the run, and extend the size. So data is on the device before anything
- * points to it, and a crash leaves either the hole or the data.
+ * blocks, reserve new ones (or take what is there), write the data with zeros around
+ * it to whole blocks, and then in one handle commit the reservation, insert or convert
+ * the run, and extend the size. So data is on the device before anything points to
+ * it, and a crash leaves either the hole or the data.
  *
- * Bytes between the end of a file and the end of its last block are zeros on disk:
- * new blocks are padded, file_truncate.c clears what it cuts.
+ * Bytes between the end of a file and the end of its last block are zeros on disk: new
+ * blocks are padded, file_truncate.c clears what it cuts. A crash between the data and
+ * the size of an append breaks this, so whoever leaves a gap behind the old end clears
+ * it again. Both hold a claim on the last block until the size is set.
  */
 #include <errno.h>
 
@@ -33,10 +35,11 @@ struct write {
 	struct timespec now;
 };
 
-/* Blocks being given data: new ones, or unwritten ones that the file has. */
+/* Blocks being given data, and what they are now. */
 struct piece {
-	struct run run;			/* len 0: somebody else has written them meanwhile */
-	bool fresh;
+	struct run run;
+	enum { PIECE_NEW, PIECE_UNWRITTEN, PIECE_WRITTEN } kind;
+	bool reserved;			/* NEW: not yet committed */
 };
 
 static ssize_t overwrite(const struct write *w, uint64_t at, const struct run *run)
@@ -63,7 +66,7 @@ static uint32_t blocks_ahead(const struct inode *inode, uint64_t lblk, uint32_t 
 	return MIN(n, (uint64_t)hole->len - len);
 }
 
-/* Finds or reserves blocks for [lblk, lblk + want). */
+/* Finds or reserves blocks for the start of [lblk, lblk + want). */
 static int plan_locked(const struct write *w, uint32_t lblk, uint32_t want, struct piece *p)
 {
 	struct inode *inode = w->inode;
@@ -74,16 +77,15 @@ static int plan_locked(const struct write *w, uint32_t lblk, uint32_t want, stru
 	if (err)
 		return err;
 	want = MIN(MIN(want, run.len), map_max_insert(inode));
-	*p = (struct piece) { .run = { lblk, 0, run.pblk, 0 } };
-	if (run.flags == 0)
-		return 0;
-	if (run.flags & RUN_UNWRITTEN) {
-		p->run.len = want;
+	*p = (struct piece) { .run = { lblk, want, run.pblk, 0 } };
+	if (!(run.flags & RUN_HOLE)) {
+		p->kind = run.flags ? PIECE_UNWRITTEN : PIECE_WRITTEN;
 		return 0;
 	}
+	p->kind = PIECE_NEW;
 	err = map_reserve(inode, lblk, want, blocks_ahead(inode, lblk, want, &run), w->root,
 			  &p->run.pblk, &p->run.len);
-	p->fresh = !err;
+	p->reserved = !err;
 	return err;
 }
 
@@ -147,22 +149,22 @@ static int write_data(const struct write *w, const struct run *run)
 	return err ? err : blkdev_write(fs->dev, src, len, dev_off);
 }
 
-static int publish_locked(struct handle *h, const struct write *w, struct piece *p)
+static int map_piece(struct handle *h, struct inode *inode, struct piece *p)
 {
-	struct inode *inode = w->inode;
-	uint64_t end = MIN(w->end, fs_off(inode->fs, file_run_end(&p->run)));
-	int err;
+	switch (p->kind) {
+	case PIECE_NEW:
+		p->reserved = false;
+		return file_insert(h, inode, &p->run);
+	case PIECE_UNWRITTEN:
+		return map_convert(h, inode, p->run.lblk, p->run.len, false);
+	default:
+		return 0;
+	}
+}
 
-	if (p->fresh)
-		err = file_insert(h, inode, &p->run);
-	else
-		err = map_convert(h, inode, p->run.lblk, p->run.len, false);
-	p->fresh = false;
-	if (err)
-		return err;
-	inode->size = MAX(inode->size, end);
-	inode->mtime = inode->ctime = w->now;
-	return inode_store(h, inode, true);
+static uint64_t piece_end(const struct write *w, const struct piece *p)
+{
+	return MIN(w->end, fs_off(w->inode->fs, file_run_end(&p->run)));
 }
 
 /* Makes the written blocks part of the file. */
@@ -175,73 +177,113 @@ static int publish(const struct write *w, struct piece *p)
 	rwlock_write(&inode->lock);
 	err = txn_begin(inode->fs, file_insert_credits(inode, p->run.pblk, p->run.len), &h);
 	if (!err) {
-		err = publish_locked(&h, w, p);
+		err = map_piece(&h, inode, p);
+		if (!err) {
+			inode->size = MAX(inode->size, piece_end(w, p));
+			inode->mtime = inode->ctime = w->now;
+			err = inode_store(&h, inode, true);
+		}
 		txn_stop(&h);
 	}
 	rwlock_write_unlock(&inode->lock);
 	return err;
 }
 
-/* Bytes written; 0 when the blocks turned out to be written already. */
-static ssize_t write_new(const struct write *w, uint64_t at, uint32_t len)
+/* Writes up to len blocks that are not, or are to end behind the end of the file. */
+static ssize_t write_claimed(const struct write *w, uint64_t at, uint32_t len)
 {
-	struct fs *fs = w->inode->fs;
 	uint32_t lblk = file_lblk(w->inode, at);
-	struct piece p = { .fresh = false };
+	struct piece p = { .reserved = false };
 	struct file_claim claim;
+	ssize_t n = 0;
 	int err;
 
 	err = file_claim(w->inode, &claim, lblk, (uint64_t)lblk + len);
 	if (err)
 		return err;
 	err = plan(w, lblk, len, &p);
-	if (!err && p.run.len)
-		err = write_data(w, &p.run);
-	if (!err && p.run.len)
+	if (!err && p.kind == PIECE_WRITTEN)
+		n = overwrite(w, at, &p.run);
+	else if (!err)
+		n = write_data(w, &p.run);
+	err = err ? err : MIN(n, 0);
+	if (!err)
 		err = publish(w, &p);
-	if (err && p.fresh)
-		balloc_unreserve(fs, p.run.pblk, p.run.len);
+	if (p.reserved)
+		balloc_unreserve(w->inode->fs, p.run.pblk, p.run.len);
 	file_unclaim(&claim);
-	if (err)
-		return err;
-	return p.run.len ? (ssize_t)(MIN(w->end, fs_off(fs, file_run_end(&p.run))) - at) : 0;
+	return err ? err : (ssize_t)(piece_end(w, &p) - at);
 }
 
 static ssize_t write_some(const struct write *w, uint64_t at)
 {
 	struct inode *inode = w->inode;
-	uint64_t lblk = file_lblk(inode, at), last = file_lblk(inode, w->end - 1);
+	uint64_t lblk = file_lblk(inode, at), last = file_lblk(inode, w->end - 1), size;
 	struct run run;
 	int err;
 
 	rwlock_read(&inode->lock);
 	err = map_lookup(inode, lblk, &run);
+	size = inode->size;
 	rwlock_read_unlock(&inode->lock);
 	if (err)
 		return err;
-	if (run.flags == 0)
+	if (run.flags == 0 && MIN(w->end, fs_off(inode->fs, file_run_end(&run))) <= size)
 		return overwrite(w, at, &run);
-	return write_new(w, at, MIN((uint64_t)run.len, last + 1 - lblk));
+	return write_claimed(w, at, MIN((uint64_t)run.len, last + 1 - lblk));
 }
 
-/* Size and times after blocks were only overwritten. */
-static int finish(const struct write *w, uint64_t end)
+static uint64_t current_size(struct inode *inode)
+{
+	uint64_t size;
+
+	rwlock_read(&inode->lock);
+	size = inode->size;
+	rwlock_read_unlock(&inode->lock);
+	return size;
+}
+
+/* Clears the last block behind the end of the file, where a gap is about to be. */
+static int clear_gap(const struct write *w)
 {
 	struct inode *inode = w->inode;
-	const struct timespec *m = &inode->mtime, *c = &inode->ctime;
+	uint64_t size = current_size(inode), now = size, end;
+	struct file_claim claim;
+	int err = 0;
+
+	while (size < w->from && fs_block_off(inode->fs, size) && !err) {
+		uint64_t lblk = file_lblk(inode, size);
+
+		err = file_claim(inode, &claim, lblk, lblk + 1);
+		if (err)
+			return err;
+		now = current_size(inode);
+		end = MIN(w->from, fs_off(inode->fs, lblk + 1));
+		if (now == size)
+			err = file_zero_part(inode, size, end);
+		file_unclaim(&claim);
+		if (now == size)
+			break;
+		size = now;
+	}
+	return err;
+}
+
+/* Times, after blocks were only overwritten. */
+static int finish(const struct write *w)
+{
+	struct inode *inode = w->inode;
+	const struct timespec *m = &inode->mtime, *c = &inode->ctime, *now = &w->now;
 	struct handle h;
-	bool grown;
 	int err = 0;
 
 	rwlock_write(&inode->lock);
-	grown = end > inode->size;
-	if (grown || m->tv_sec != w->now.tv_sec || m->tv_nsec != w->now.tv_nsec ||
-	    c->tv_sec != w->now.tv_sec || c->tv_nsec != w->now.tv_nsec) {
+	if (m->tv_sec != now->tv_sec || m->tv_nsec != now->tv_nsec ||
+	    c->tv_sec != now->tv_sec || c->tv_nsec != now->tv_nsec) {
 		err = txn_begin(inode->fs, INODE_STORE_CREDITS, &h);
 		if (!err) {
-			inode->size = MAX(inode->size, end);
-			inode->mtime = inode->ctime = w->now;
-			err = inode_store(&h, inode, grown);
+			inode->mtime = inode->ctime = *now;
+			err = inode_store(&h, inode, false);
 			txn_stop(&h);
 		}
 	}
@@ -255,13 +297,16 @@ static ssize_t write_blocks(const struct write *w)
 	ssize_t n = 0;
 	int err;
 
+	err = clear_gap(w);
+	if (err)
+		return err;
 	while (at < w->end && n >= 0) {
 		n = write_some(w, at);
 		at += n > 0 ? n : 0;
 	}
 	if (at == w->from)
 		return n;
-	err = finish(w, at);
+	err = finish(w);
 	return err ? err : (ssize_t)(at - w->from);
 }
 

@@ -545,6 +545,44 @@ static void faults_leave_a_sound_image(void **state)
 	any_call_may_fail("-b 1024 -I 512 -O inline_data", true);
 }
 
+/* Bytes behind the end, as a crash may leave them, must never show up. */
+static void junk_behind_the_end_stays_hidden(void **state)
+{
+	struct scratch s;
+	uint8_t junk[500], back[3000];
+
+	scratch_new(&s, 16 << 20, "-b 1024");
+	memset(junk, 0x55, sizeof(junk));
+	for (unsigned how = 0; how < 5; how++) {
+		struct inode *inode;
+		uint64_t pblk;
+		char name[20];
+
+		snprintf(name, sizeof(name), "f%u", how);
+		inode = scratch_file(&s, name);
+		assert_int_equal(file_write(inode, "x", 1, 500, true), 1);
+		assert_int_equal(file_bmap(inode, 0, &pblk), 0);
+		assert_int_equal(blkdev_write(s.dev, junk, 500, pblk * 1024 + 501), 0);
+		if (how == 0)
+			assert_int_equal(file_truncate(inode, 2500), 0);
+		else if (how == 1)
+			assert_int_equal(file_write(inode, "y", 1, 2499, true), 1);
+		else if (how == 2)
+			assert_int_equal(file_write(inode, "y", 1, 1000, true), 1);
+		else if (how == 3)
+			assert_int_equal(file_fallocate(inode, 0, 2000, 500, true), 0);
+		else
+			assert_int_equal(file_fallocate(inode, FALLOC_FL_ZERO_RANGE, 2000, 500, true), 0);
+		memset(back, 0xee, sizeof(back));
+		assert_true(file_read(inode, back, sizeof(back), 0) > 1000);
+		for (unsigned i = 501; i < 1000; i++)
+			assert_int_equal(back[i], 0);
+		inode_put(inode);
+	}
+	scratch_check(&s);
+	scratch_free(&s);
+}
+
 static void copy_and_links(void **state)
 {
 	struct scratch s;
@@ -601,6 +639,7 @@ int main(void)
 		cmocka_unit_test(growing_file_is_contiguous),
 		cmocka_unit_test(writers_meet_in_blocks),
 		cmocka_unit_test(copy_and_links),
+		cmocka_unit_test(junk_behind_the_end_stays_hidden),
 		cmocka_unit_test(everything_at_once),
 		cmocka_unit_test(faults_leave_a_sound_image),
 	};
