@@ -25,7 +25,14 @@ extra_for() { case $1 in ext2 | ext3) echo --no-fallocate ;; esac; }
 for set in $sets; do
 	# shellcheck disable=SC2046
 	img 192M $(args_for "$set")
-	cp --sparse=always "$image" "$scratch/kernel.img"
+	# Kernels up to 6.18 at least can block for ever in writeback of inline data when
+	# the journal is full, so the kernel's side goes without that feature.
+	if [ "$set" = inline ]; then
+		truncate -s 192M "$scratch/kernel.img"
+		mke2fs -q -F -t ext4 -O ea_inode "$scratch/kernel.img"
+	else
+		cp --sparse=always "$image" "$scratch/kernel.img"
+	fi
 	serve
 	mkdir -p "$scratch/k"
 	mount -o loop "$scratch/kernel.img" "$scratch/k" || fail "kernel mount"
@@ -34,7 +41,7 @@ for set in $sets; do
 		>"$scratch/diff.out" 2>&1 || { cat "$scratch/diff.out" >&2; fail "$set: seed $seed"; }
 	unserve
 	clean_image
-	kmount
+	kmount ro
 	python3 "$top_tests/diff_ops.py" "$kmnt" "$scratch/k" 0 0 >"$scratch/diff.out" 2>&1 ||
 		{ cat "$scratch/diff.out" >&2; fail "$set: the kernel sees another tree in our image"; }
 	kumount

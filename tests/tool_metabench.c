@@ -135,7 +135,7 @@ int main(int argc, char **argv)
 	if (b.dir < 0 || b.count < 1)
 		return 1;
 	phase(&b, "create", do_create);
-	sync();
+	syncfs(b.dir);
 	phase(&b, "stat", do_stat);
 	phase(&b, "stat-warm", do_stat);
 	phase_readdir(&b);
