@@ -20,18 +20,25 @@ int log_fail(struct log *log, int err, const char *fmt, ...)
 {
 	va_list ap;
 
+	if (!log->why_len)
+		return err;
 	va_start(ap, fmt);
 	vsnprintf(log->why, log->why_len, fmt, ap);
 	va_end(ap);
 	return err;
 }
 
-static int open_log(struct log *log)
+int log_open(struct log *log, ext2_filsys e2, struct blkdev *src, struct blkdev *dst,
+	     char *why, size_t why_len)
 {
-	const struct ext2_super_block *sb = log->e2->super;
 	int err;
 
-	if (!sb->s_journal_inum)
+	*log = (struct log){
+		.e2 = e2, .src = src, .dst = dst, .why = why, .why_len = why_len,
+		.block_size = e2->blocksize, .fs_blocks = ext2fs_blocks_count(e2->super),
+	};
+	revoke_init(&log->revokes);
+	if (!e2->super->s_journal_inum)
 		return log_fail(log, -EOPNOTSUPP, "the journal is on another device; recover it "
 				"with e2fsck, or mount with the kernel's ext4");
 	log->super_block = malloc(log->block_size);
@@ -41,7 +48,7 @@ static int open_log(struct log *log)
 	return err ? err : log_load_super(log);
 }
 
-static void close_log(struct log *log)
+void log_close(struct log *log)
 {
 	free(log->runs);
 	free(log->runs_by_pblk);
@@ -85,6 +92,9 @@ static int recover(struct log *log, struct recover_result *result)
 	bool failed = log_super(log)->s_errno != 0;
 	int err;
 
+	err = log_read_fs_super(log, &log->before);
+	if (err)
+		return err;
 	if (used) {
 		err = log_scan(log);
 		if (!err && wanted)
@@ -93,6 +103,7 @@ static int recover(struct log *log, struct recover_result *result)
 			return err;
 	}
 	failed |= log->torn;
+	result->written = used || failed || wanted;
 	if (failed) {
 		err = log_update_fs_super(log, false, true);
 		if (err)
@@ -112,19 +123,15 @@ static int recover(struct log *log, struct recover_result *result)
 int recover_journal(ext2_filsys e2, struct blkdev *src, struct blkdev *dst,
 		    struct recover_result *ret, char *why, size_t why_len)
 {
-	struct log log = {
-		.e2 = e2, .src = src, .dst = dst, .why = why, .why_len = why_len,
-		.block_size = e2->blocksize, .fs_blocks = ext2fs_blocks_count(e2->super),
-	};
 	struct recover_result result = { 0 };
+	struct log log;
 	int err;
 
-	log_fail(&log, 0, "cannot recover the journal");
-	revoke_init(&log.revokes);
-	err = open_log(&log);
+	snprintf(why, why_len, "cannot recover the journal");
+	err = log_open(&log, e2, src, dst, why, why_len);
 	if (!err)
 		err = recover(&log, &result);
-	close_log(&log);
+	log_close(&log);
 	*ret = result;
 	return err;
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the recover*.c files share; not for others. One thread, before there is a fs. */
+/*
+ * What the recover*.c files share, and with them what writes a journal (journal*.c): its
+ * map and its superblock. One thread, but log_pblk and log_owns only read.
+ */
 #ifndef FUSE4FS_RECOVER_INT_H
 #define FUSE4FS_RECOVER_INT_H
 
@@ -42,6 +45,7 @@ struct log {
 	uint32_t first, end;	/* the ring is [first, end) */
 	uint32_t fc_first, fc_end;	/* fast commits, empty if none */
 	uint32_t seed;		/* of checksums v2 and v3 */
+	struct ext2_super_block before;	/* ext4's, as it was before the replay */
 	/* recover_scan.c */
 	struct log_block *blocks;	/* of complete transactions, in log order */
 	size_t nlog_blocks, blocks_size;
@@ -59,9 +63,24 @@ static inline bool log_has_csum(const struct log *log)
 	return log->incompat & (JBD2_INCOMPAT_CSUM_V2 | JBD2_INCOMPAT_CSUM_V3);
 }
 
+/*
+ * Finds the journal of e2 and reads its superblock, which is checked. Fills *log whatever
+ * it returns: log_close is always right. why: for the log's errors as long as it is open,
+ * why_len may be set to 0 then. Returns as recover_journal.
+ */
+int log_open(struct log *log, ext2_filsys e2, struct blkdev *src, struct blkdev *dst,
+	     char *why, size_t why_len);
+void log_close(struct log *log);
 /* Fills log->why and returns err. */
 int log_fail(struct log *log, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* recover.c */
+/* Finds the journal and checks its superblock; why gets the sentence of a failure.
+ * log_close in any case. 0; -EUCLEAN, -EOPNOTSUPP, -EIO, -ENOMEM. */
+int log_open(struct log *log, ext2_filsys e2, struct blkdev *src, struct blkdev *dst,
+	     char *why, size_t why_len);
+void log_close(struct log *log);
 
 /* recover_map.c */
 int log_map(struct log *log);		/* finds the journal's blocks */
@@ -74,9 +93,16 @@ bool log_owns(const struct log *log, uint64_t pblk);
 
 /* recover_super.c */
 int log_load_super(struct log *log);
+/* The checksum of super_block, where log->incompat asks for one. */
+void log_seal_super(struct log *log);
+/* Writes the checksum, if there is one, into super_block. */
+void log_seal_super(struct log *log);
 /* Makes the journal empty: next_tid is the first one to be written. errno is cleared. */
 int log_reset(struct log *log, uint32_t next_tid);
-/* In the ext4 superblock on dst: needs_recovery off, EXT2_ERROR_FS on. Flushed. */
+/* ext4's superblock on dst. */
+int log_read_fs_super(struct log *log, struct ext2_super_block *sb);
+/* In the ext4 superblock on dst: needs_recovery off, EXT2_ERROR_FS on. Errors that stood
+ * there before the replay are kept. Flushed. */
 int log_update_fs_super(struct log *log, bool clear_recovery, bool set_error);
 
 /* recover_scan.c: fills blocks, revokes, end_tid, torn. Nothing is written. */

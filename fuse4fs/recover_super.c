@@ -106,6 +106,22 @@ static int write_flush(struct log *log, const void *data, size_t len, uint64_t o
 	return err ? log_fail(log, err, "cannot write the %s", what) : 0;
 }
 
+void log_seal_super(struct log *log)
+{
+	struct jbd2_super *js = log_super(log);
+
+	if (log_has_csum(log))
+		js->s_checksum = htobe32(super_csum(js));
+}
+
+void log_seal_super(struct log *log)
+{
+	struct jbd2_super *js = log_super(log);
+
+	if (log_has_csum(log))
+		js->s_checksum = htobe32(super_csum(js));
+}
+
 int log_reset(struct log *log, uint32_t next_tid)
 {
 	struct jbd2_super *js = log_super(log);
@@ -114,24 +130,48 @@ int log_reset(struct log *log, uint32_t next_tid)
 	js->s_start = 0;
 	js->s_sequence = htobe32(next_tid);
 	js->s_errno = 0;
-	if (log_has_csum(log))
-		js->s_checksum = htobe32(super_csum(js));
+	log_seal_super(log);
 	return write_flush(log, log->super_block, log->block_size,
 			   log_pblk(log, 0, &len) * log->block_size, "journal superblock");
+}
+
+int log_read_fs_super(struct log *log, struct ext2_super_block *sb)
+{
+	int err = blkdev_read(log->dst, sb, FS_SUPER_LEN, FS_SUPER_OFF);
+
+	return err ? log_fail(log, err, "cannot read the superblock") : 0;
+}
+
+/* An error is written past the journal, which then held an older superblock. */
+static void keep_errors(const struct ext2_super_block *before, struct ext2_super_block *sb)
+{
+	const size_t from = offsetof(struct ext2_super_block, s_error_count);
+	const size_t to = offsetof(struct ext2_super_block, s_mount_opts);
+
+	if (get_le32(&before->s_error_count) <= get_le32(&sb->s_error_count))
+		return;
+	memcpy((uint8_t *)sb + from, (const uint8_t *)before + from, to - from);
+	sb->s_first_error_time_hi = before->s_first_error_time_hi;
+	sb->s_last_error_time_hi = before->s_last_error_time_hi;
+	sb->s_first_error_errcode = before->s_first_error_errcode;
+	sb->s_last_error_errcode = before->s_last_error_errcode;
+	put_le16(&sb->s_state, get_le16(&sb->s_state) |
+		 (get_le16(&before->s_state) & EXT2_ERROR_FS));
 }
 
 /* Read again: the replay may have replaced it. */
 int log_update_fs_super(struct log *log, bool clear_recovery, bool set_error)
 {
 	struct ext2_super_block sb;
-	int err = blkdev_read(log->dst, &sb, FS_SUPER_LEN, FS_SUPER_OFF);
+	int err = log_read_fs_super(log, &sb);
 
 	_Static_assert(sizeof(sb) == FS_SUPER_LEN, "on disk");
 	if (err)
-		return log_fail(log, err, "cannot read the superblock");
+		return err;
 	if (get_le16(&sb.s_magic) != EXT2_SUPER_MAGIC)
 		return log_fail(log, -EUCLEAN,
 				"the superblock in the journal is damaged; run e2fsck -f");
+	keep_errors(&log->before, &sb);
 	if (clear_recovery)
 		put_le32(&sb.s_feature_incompat, get_le32(&sb.s_feature_incompat) &
 			 ~(uint32_t)EXT3_FEATURE_INCOMPAT_RECOVER);
