@@ -19,7 +19,7 @@ mke2fs -q -F -t ext4 "$scratch/ref.img"
 mount -o loop "$scratch/ref.img" "$ref" || fail "reference mount"
 unpack() {
 	tar -p --xattrs --xattrs-include='*' --acls --numeric-owner -C "$1" -xf "$tarball" || fail "tar into $1"
-	setcap cap_net_raw+ep "$1/bin/ping" 2>/dev/null || { cp "$1/bin/true" "$1/bin/capped" && setcap cap_net_raw+ep "$1/bin/capped"; }
+	setcap cap_net_raw+ep "$1/bin/ping" 2>/dev/null || { cp -p "$1/bin/true" "$1/bin/capped" && setcap cap_net_raw+ep "$1/bin/capped"; }
 	[ -e "$1/dev/null" ] || mknod -m 666 "$1/dev/null" c 1 3
 	setfacl -m u:1000:rwx -d -m g:1000:rx "$1/srv"
 }
