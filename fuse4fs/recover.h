@@ -7,6 +7,7 @@
 
 struct recover_result {
 	bool dirty;		/* the journal held transactions */
+	bool written;		/* dst was changed: read the superblock again */
 	uint32_t first_tid, last_tid;
 	uint64_t blocks;	/* replayed */
 	uint64_t revoked;

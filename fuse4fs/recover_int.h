@@ -75,13 +75,6 @@ void log_close(struct log *log);
 int log_fail(struct log *log, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* recover.c */
-/* Finds the journal and checks its superblock; why gets the sentence of a failure.
- * log_close in any case. 0; -EUCLEAN, -EOPNOTSUPP, -EIO, -ENOMEM. */
-int log_open(struct log *log, ext2_filsys e2, struct blkdev *src, struct blkdev *dst,
-	     char *why, size_t why_len);
-void log_close(struct log *log);
-
 /* recover_map.c */
 int log_map(struct log *log);		/* finds the journal's blocks */
 /* Where journal block lblk (< nblocks) is, and how many follow it there. */
@@ -94,8 +87,6 @@ bool log_owns(const struct log *log, uint64_t pblk);
 /* recover_super.c */
 int log_load_super(struct log *log);
 /* The checksum of super_block, where log->incompat asks for one. */
-void log_seal_super(struct log *log);
-/* Writes the checksum, if there is one, into super_block. */
 void log_seal_super(struct log *log);
 /* Makes the journal empty: next_tid is the first one to be written. errno is cleared. */
 int log_reset(struct log *log, uint32_t next_tid);

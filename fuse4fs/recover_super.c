@@ -114,14 +114,6 @@ void log_seal_super(struct log *log)
 		js->s_checksum = htobe32(super_csum(js));
 }
 
-void log_seal_super(struct log *log)
-{
-	struct jbd2_super *js = log_super(log);
-
-	if (log_has_csum(log))
-		js->s_checksum = htobe32(super_csum(js));
-}
-
 int log_reset(struct log *log, uint32_t next_tid)
 {
 	struct jbd2_super *js = log_super(log);
