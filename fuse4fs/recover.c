@@ -127,10 +127,12 @@ int recover_journal(ext2_filsys e2, struct blkdev *src, struct blkdev *dst,
 	struct log log;
 	int err;
 
-	snprintf(why, why_len, "cannot recover the journal");
+	why[0] = '\0';
 	err = log_open(&log, e2, src, dst, why, why_len);
 	if (!err)
 		err = recover(&log, &result);
+	if (err && !why[0])
+		log_fail(&log, err, "cannot recover the journal: %s", strerror(-err));
 	log_close(&log);
 	*ret = result;
 	return err;
