@@ -64,6 +64,9 @@ struct loop {
 	void *filter_arg;		/* [init only] */
 	unsigned nworkers, max_leaders;	/* [init only] */
 	bool may_spin;			/* [init only] */
+	/* One thread was asked for. There is a second one, which serves only while the first
+	 * waits for the kernel to be served (loop_callback_begin). [init only] */
+	bool single;
 	_Atomic bool stop;
 	_Atomic bool napping;		/* the deputy waits without a timeout */
 	_Atomic unsigned callbacks;
@@ -134,12 +137,9 @@ static bool unseat_locked(struct worker *w)
 	return true;
 }
 
-void loop_detach(void)
+static void pass_lead(struct worker *w)
 {
-	struct worker *w = self;
-
-	/* A lone thread keeps the lead: nobody could take it. */
-	if (!w || w->loop->nworkers == 1 || atomic_load(&w->state) != WORKING)
+	if (atomic_load(&w->state) != WORKING)
 		return;
 	mutex_lock(&w->loop->lock);
 	if (unseat_locked(w)) {
@@ -147,6 +147,12 @@ void loop_detach(void)
 		wake_one_locked(w->loop);
 	}
 	mutex_unlock(&w->loop->lock);
+}
+
+void loop_detach(void)
+{
+	if (self && !self->loop->single)
+		pass_lead(self);
 }
 
 void loop_before_wait(void *arg)
@@ -173,7 +179,7 @@ bool loop_callback_begin(void)
 		atomic_fetch_sub(&l->callbacks, 1);
 		return false;
 	}
-	loop_detach();
+	pass_lead(self);
 	return true;
 }
 
@@ -195,7 +201,7 @@ static bool tick_locked(struct loop *l, bool *ret_quiet)
 
 		if (working || served != w->served_at_tick)
 			*ret_quiet = false;
-		if (working && served == w->served_at_tick && unseat_locked(w)) {
+		if (working && served == w->served_at_tick && !l->single && unseat_locked(w)) {
 			bump(&l->taken_over);
 			seized = true;
 		}
@@ -497,11 +503,13 @@ static void free_loop(struct loop *l)
 int loop_start(struct fuse_session *se, unsigned threads, loop_filter filter, void *arg,
 	       struct loop **ret)
 {
-	struct loop *l = alloc_loop(se, threads);
+	const bool single = threads == 1;
+	struct loop *l = alloc_loop(se, threads += single);
 	int flags, err = 0;
 
 	if (!l)
 		return -ENOMEM;
+	l->single = single;
 	l->filter = filter;
 	l->filter_arg = arg;
 	flags = fcntl(l->fd, F_GETFL);
@@ -550,7 +558,7 @@ int loop_join(struct loop *l)
 void loop_get_stats(struct loop *l, struct loop_stats *ret)
 {
 	*ret = (struct loop_stats){
-		.threads = l->nworkers,
+		.threads = l->nworkers - l->single,
 		.handed_on = atomic_load(&l->handed_on),
 		.taken_over = atomic_load(&l->taken_over),
 		.slept = atomic_load(&l->slept),

@@ -37,7 +37,7 @@ static void kernel_options(const struct server *srv, char *out, size_t size)
 	char name[2 * PATH_MAX];
 
 	escape(srv->image, name, sizeof(name));
-	snprintf(out, size, "fsname=%s,subtype=fuse4fs,default_permissions,%s,%s,%s%s%s%s%s%s%s", name,
+	snprintf(out, size, "fsname=%s,subtype=fuse4fs,default_permissions,%s,%s,%s%s%s%s%s%s", name,
 		 o->readonly ? "ro" : "rw", yes_no(root ? o->suid : OPT_NO, false, "suid", "nosuid"),
 		 yes_no(root ? o->dev : OPT_NO, false, "dev", "nodev"),
 		 o->exec == OPT_NO ? ",noexec" : "",

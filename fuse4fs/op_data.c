@@ -99,29 +99,16 @@ void op_fallocate(fuse_req_t req, fuse_ino_t nodeid, int mode, off_t off, off_t 
 /*
  * Pages that were written but are still only in the page cache would look like a hole: the
  * kernel does not write them back before it asks. Invalidating them makes it. Without a
- * thread to serve those writes the whole file counts as data, which is never wrong.
+ * thread to serve those writes the caller is told to do without, and reads everything.
  */
 static int64_t seek_with_writers(fuse_req_t req, fuse_ino_t nodeid, struct vfs_file *f, off_t off,
 				 int whence)
 {
-	struct server *srv = op_server(req);
-	struct stat st;
-	uint32_t ino;
-	int err;
-
-	if (loop_callback_begin()) {
-		fuse_lowlevel_notify_inval_inode(srv->se, nodeid, 0, 0);
-		loop_callback_end();
-		return vfs_seek(f, (uint64_t)off, whence);
-	}
-	err = ino_from_nodeid(&srv->vfs.ids, nodeid, &ino);
-	if (!err)
-		err = vfs_getattr(&srv->vfs, ino, &st);
-	if (err)
-		return err;
-	if (off >= st.st_size)
-		return -ENXIO;
-	return whence == SEEK_DATA ? off : st.st_size;
+	if (!loop_callback_begin())
+		return -EOPNOTSUPP;
+	fuse_lowlevel_notify_inval_inode(op_server(req)->se, nodeid, 0, 0);
+	loop_callback_end();
+	return vfs_seek(f, (uint64_t)off, whence);
 }
 
 void op_lseek(fuse_req_t req, fuse_ino_t nodeid, off_t off, int whence,
