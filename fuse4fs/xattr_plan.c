@@ -170,10 +170,12 @@ static int put_moving(struct xattr_plan *p, const struct xattr_val *val, bool in
 	return into_block ? put_in_block(p, val) : put_in_ibody(p, val);
 }
 
+/* A symbolic link's entry must be in a block: e2fsck and libext2fs take one that has
+ * blocks but no attribute block for a link whose target is in blocks. */
 static int put_in_ea_inode(struct xattr_plan *p)
 {
 	struct xattr_val val = { .size = p->size, .ea_ino = UINT32_MAX, .ea_hash = 1 };
-	int err = put_anywhere(p, &val);
+	int err = S_ISLNK(p->inode->mode) ? put_in_block(p, &val) : put_anywhere(p, &val);
 
 	if (err)
 		return err;
