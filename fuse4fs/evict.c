@@ -18,7 +18,7 @@
 
 static bool has_content(const struct inode *inode)
 {
-	if (inode_is_inline(inode) || inode_is_fast_symlink(inode))
+	if (inode->blocks == 0 || inode_is_inline(inode) || inode_is_fast_symlink(inode))
 		return false;
 	return S_ISREG(inode->mode) || S_ISDIR(inode->mode) || S_ISLNK(inode->mode);
 }

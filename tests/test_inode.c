@@ -465,6 +465,38 @@ static void test_new_and_abandoned(void **state)
 	image_free(&img);
 }
 
+static void test_new_content_by_features(void **state)
+{
+	static const struct { const char *mkfs; uint32_t file, dir; } cases[] = {
+		{ "-t ext4 -O inline_data", EXT4_INLINE_DATA_FL, EXT4_INLINE_DATA_FL },
+		{ "-t ext4 -I 1024", EXT4_EXTENTS_FL, EXT4_EXTENTS_FL },
+		{ "-t ext2", 0, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const uint32_t mask = EXT4_INLINE_DATA_FL | EXT4_EXTENTS_FL;
+		struct inode *inode;
+		struct image img;
+
+		image_make(&img, 32 * MIB, cases[i].mkfs);
+		image_open(&img);
+		assert_int_equal(inode_get(img.fs, make_file(img.fs, "f"), &inode), 0);
+		assert_int_equal(inode->flags & mask, cases[i].file);
+		inode_put(inode);
+		assert_int_equal(ops_make(img.fs, EXT2_ROOT_INO, "d", S_IFDIR | 0755, 0, NULL,
+					  &root_cred, &inode), 0);
+		assert_int_equal(inode->flags & mask, cases[i].dir);
+		inode_put(inode);
+		assert_int_equal(ops_make(img.fs, EXT2_ROOT_INO, "p", S_IFIFO | 0755, 0, NULL,
+					  &root_cred, &inode), 0);
+		assert_int_equal(inode->flags & mask, 0);
+		inode_put(inode);
+		assert_int_equal(image_close(&img), 0);
+		image_fsck(&img);
+		image_free(&img);
+	}
+}
+
 /* A number that is free in the bitmap but has a live inode must not be handed out twice. */
 static void test_bitmap_that_lies(void **state)
 {
@@ -656,6 +688,7 @@ int main(void)
 		cmocka_unit_test(test_impossible_inodes),
 		cmocka_unit_test(test_deletion_waits_for_the_last),
 		cmocka_unit_test(test_new_and_abandoned),
+		cmocka_unit_test(test_new_content_by_features),
 		cmocka_unit_test(test_bitmap_that_lies),
 		cmocka_unit_test(test_lock_many),
 		cmocka_unit_test(test_crowd),
