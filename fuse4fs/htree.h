@@ -85,10 +85,16 @@ int htree_convert(struct handle *h, struct inode *dir, struct buf *root, const s
 unsigned htree_new_blocks(struct inode *dir);
 
 /* For htree.c, htree_insert.c, htree_convert.c. */
-static inline unsigned htree_count(const struct ext2_dx_entry *e) { return get_le16((const uint8_t *)e + 2); }
 static inline unsigned htree_limit(const struct ext2_dx_entry *e) { return get_le16(e); }
-static inline void htree_set_count(struct ext2_dx_entry *e, unsigned n) { put_le16((uint8_t *)e + 2, n); }
+static inline unsigned htree_count(const struct ext2_dx_entry *e)
+{
+	return get_le16((const uint8_t *)e + 2);
+}
 static inline void htree_set_limit(struct ext2_dx_entry *e, unsigned n) { put_le16(e, n); }
+static inline void htree_set_count(struct ext2_dx_entry *e, unsigned n)
+{
+	put_le16((uint8_t *)e + 2, n);
+}
 static inline uint32_t htree_entry_hash(const struct ext2_dx_entry *e) { return get_le32(&e->hash); }
 static inline uint32_t htree_entry_block(const struct ext2_dx_entry *e)
 {

@@ -73,7 +73,7 @@ static int choose(struct split_plan *s, uint32_t room)
 		return -EUCLEAN;
 	s->at = mid;
 	for (unsigned d = 0; d < s->n && !is_boundary(s, s->at); d++) {
-		if (mid > d && mid - d > 0 && is_boundary(s, mid - d) &&
+		if (mid > d && is_boundary(s, mid - d) &&
 		    fits(s, mid - d, total, room))
 			s->at = mid - d;
 		else if (mid + d < s->n && is_boundary(s, mid + d) &&

@@ -284,4 +284,84 @@ static UNUSED int fx_lookup(struct fx *fx, const char *name, size_t len, uint32_
 	return err;
 }
 
+/*
+ * Numbered names.
+ */
+
+/* Names of `len` bytes that differ in the number at their beginning. */
+static UNUSED size_t fx_name(unsigned i, size_t len, char *buf)
+{
+	memset(buf, 'x', len);
+	buf[snprintf(buf, len, "%06u", i)] = '-';
+	return len;
+}
+
+struct fx_listing {
+	unsigned n, taken, batch;
+	uint64_t cookie;
+	uint8_t *seen;			/* by number, if given */
+	unsigned max;
+};
+
+static UNUSED bool fx_take(void *arg, const char *name, size_t len, uint32_t ino, uint8_t ftype,
+		 uint64_t next)
+{
+	struct fx_listing *l = arg;
+	char num[8] = "";
+	unsigned i;
+
+	if (l->taken == l->batch)
+		return false;
+	assert_true(next > l->cookie && next < INT64_MAX);
+	l->cookie = next;
+	l->taken++;
+	if (name[0] == '.')
+		return true;
+	l->n++;
+	if (!l->seen)
+		return true;
+	memcpy(num, name, 6);
+	i = strtoul(num, NULL, 10);
+	assert_true(i < l->max && !l->seen[i]);
+	l->seen[i] = 1;
+	return true;
+}
+
+/* Entries without the dots, listed in batches; each number once if max is given. */
+static UNUSED unsigned fx_count(struct inode *dir, unsigned batch, unsigned max)
+{
+	struct fx_listing l = { .batch = batch, .max = max, .seen = max ? calloc(1, max) : NULL };
+
+	do {
+		l.taken = 0;
+		assert_int_equal(dir_read(dir, l.cookie, fx_take, &l), 0);
+	} while (l.taken);
+	free(l.seen);
+	return l.n;
+}
+
+/* Inserts numbered names until one fails; returns how many went in. */
+static UNUSED unsigned fx_fill(struct fx *fx, size_t len, unsigned max, int *ret_err)
+{
+	char name[256];
+	unsigned i;
+
+	*ret_err = 0;
+	for (i = 0; i < max && !*ret_err; i++)
+		*ret_err = fx_insert(fx, name, fx_name(i, len, name), i % FX_FILES);
+	return *ret_err ? i - 1 : i;
+}
+
+static UNUSED void fx_expect(struct fx *fx, size_t len, unsigned n)
+{
+	char name[256];
+	uint32_t ino;
+
+	for (unsigned i = 0; i < n; i++) {
+		assert_int_equal(fx_lookup(fx, name, fx_name(i, len, name), &ino), 0);
+		assert_int_equal(ino, fx->files[i % FX_FILES]);
+	}
+	assert_int_equal(fx_lookup(fx, name, fx_name(n, len, name), &ino), -ENOENT);
+}
+
 #endif
