@@ -80,6 +80,15 @@ static bool has_present(const struct image *img)
 	return get_le32(le) & EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT;
 }
 
+/* Nobody dirtied more blocks than it had asked for. */
+static void assert_credits(struct fs *fs)
+{
+	struct txn_stats stats;
+
+	txn_get_stats(fs, &stats);
+	assert_int_equal(stats.overdrawn, 0);
+}
+
 static void test_removed_in_any_order(void **state)
 {
 	static const int orders[][4] = { { 0, 1, 2, 3 }, { 3, 2, 1, 0 }, { 1, 2, 0, 3 }, { 2, 0, 3, 1 } };
@@ -100,6 +109,7 @@ static void test_removed_in_any_order(void **state)
 				inode_put(inodes[orders[o][i]]);
 			}
 			assert_int_equal(super_last_orphan(img.fs), 0);
+			assert_credits(img.fs);
 			assert_int_equal(image_close(&img), 0);
 			assert_int_equal(img.errors, 0);
 			image_fsck(&img);
@@ -127,6 +137,7 @@ static void test_next_mount_deletes_them(void **state)
 		image_open(&copy);
 		for (int i = 0; i < 10; i++)
 			assert_int_equal(ialloc_in_use(copy.fs, inodes[i]->ino), 0);
+		assert_credits(copy.fs);
 		assert_int_equal(image_close(&copy), 0);
 		assert_int_equal(copy.errors, 0);
 		image_fsck(&copy);

@@ -3,7 +3,7 @@
  * Recovery of journals the kernel has left: its ext4 works on a loop device, is shut down
  * in the middle (EXT4_IOC_SHUTDOWN), and both e2fsck and we recover what it wrote. Then
  * the file system is opened and closed here and must be clean. Skipped where mounting is
- * not possible.
+ * not possible. The other way round, too: the kernel takes up what we left.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#include "file.h"
+#include "ops.h"
 #include "recover_fixture.h"
 
 enum { SHUTDOWN_LOGFLUSH = 1, SHUTDOWN_NOLOGFLUSH = 2 };
@@ -150,10 +152,54 @@ static void test_kernel_journals(void **state)
 	}
 }
 
+/* The kernel mounts what a crash of ours left: a journal in use, and orphans. */
+static void kernel_takes_up(const char *mkfs)
+{
+	static const struct cred cred = { .root = true };
+	static const char data[100000];
+	struct inode *held[20];
+	struct image img;
+	char name[32];
+
+	image_make(&img, 64 << 20, mkfs);
+	image_open(&img);
+	for (int i = 0; i < 20; i++) {
+		snprintf(name, sizeof(name), "name%d", i);
+		assert_int_equal(ops_make(img.fs, EXT2_ROOT_INO, name, S_IFREG | 0600, 0, NULL,
+					  &cred, &held[i]), 0);
+		assert_int_equal(file_write(held[i], data, sizeof(data), 0, true), sizeof(data));
+		if (i % 2)
+			assert_int_equal(ops_unlink(img.fs, EXT2_ROOT_INO, name), 0);
+	}
+	assert_int_equal(fs_sync(img.fs), 0);
+	assert_int_equal(image_run("cp --sparse=always %s %s.crash && mkdir %s.mnt && "
+				   "mount -o loop %s.crash %s.mnt", img.path, img.path, img.path,
+				   img.path, img.path), 0);
+	assert_int_equal(image_run("n=$(ls %s.mnt | grep -c name); umount %s.mnt; rmdir %s.mnt; "
+				   "test $n -eq 10", img.path, img.path, img.path), 0);
+	assert_int_equal(image_run("e2fsck -fn %s.crash && rm %s.crash", img.path, img.path), 0);
+	for (int i = 0; i < 20; i++)
+		inode_put(held[i]);
+	assert_int_equal(image_close(&img), 0);
+	image_fsck(&img);
+	image_free(&img);
+}
+
+static void test_kernel_takes_up_ours(void **state)
+{
+	if (!mounting_works)
+		skip();
+	kernel_takes_up("-t ext4 -b 1024");
+	kernel_takes_up("-t ext4 -b 4096 -O orphan_file");
+	kernel_takes_up("-t ext4 -b 4096 -O ^metadata_csum,^64bit");
+	kernel_takes_up("-t ext3 -b 4096");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kernel_journals),
+		cmocka_unit_test(test_kernel_takes_up_ours),
 	};
 
 	initialize_ext2_error_table();
