@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <sys/random.h>
 
-#include "../transport/blkdev.h"
 #include "csum.h"
 #include "group.h"
 #include "inode_int.h"
@@ -269,5 +268,5 @@ int inode_sync(struct inode *inode, bool datasync)
 	tid = datasync ? inode->datasync_tid : inode->sync_tid;
 	rwlock_read_unlock(&inode->lock);
 	/* File data overwritten in place needs the device flushed all the same. */
-	return changed ? txn_force(fs, tid, true) : blkdev_flush(fs->dev);
+	return changed ? txn_force(fs, tid, true) : txn_flush(fs);
 }
