@@ -266,13 +266,21 @@ static int read_inline(struct reader *r)
 	return err;
 }
 
+/* Will the whole directory stay in the cache until it has been listed? */
+static bool fits_cache(const struct inode *dir)
+{
+	enum { CACHE_DEFAULT = 32 << 20, SHARE = 2 };
+	size_t cache = dir->fs->opt.cache_bytes;
+
+	return dir->size <= (cache ? cache : CACHE_DEFAULT) / SHARE;
+}
+
 /*
- * Reads ahead when the path's leaf is not cached. A small directory will all be used
- * and fit: whole windows of it. Of a large one only the leaves that come next.
+ * Reads ahead when the path's leaf is not cached: whole windows of a directory that
+ * fits the cache, as all of it will be used; else only the leaves that come next.
  */
 static void prefetch_leaves(struct htree_path *p)
 {
-	enum { SMALL = 4 << 20, AHEAD = DIR_PREFETCH };
 	struct fs *fs = p->dir->fs;
 	const struct htree_frame *f = &p->frames[p->depth - 1];
 	struct run run;
@@ -284,11 +292,11 @@ static void prefetch_leaves(struct htree_path *p)
 	cache_put(b);
 	if (b)
 		return;
-	if (p->dir->size <= SMALL) {
+	if (fits_cache(p->dir)) {
 		dir_block_prefetch(p->dir, p->leaf);
 		return;
 	}
-	for (unsigned i = f->at; i < f->count && i < f->at + AHEAD; i++)
+	for (unsigned i = f->at; i < f->count && i < f->at + DIR_PREFETCH; i++)
 		if (!map_lookup(p->dir, htree_entry_block(&f->entries[i]), &run) &&
 		    !(run.flags & RUN_HOLE))
 			blkdev_prefetch(fs->dev, fs_off(fs, run.pblk), fs->block_size);
