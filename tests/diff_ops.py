@@ -21,6 +21,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_long, ctypes.c_long]
 AT_FDCWD = -100
 KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE = 1, 2, 16
+NONBLOCK = os.O_NONBLOCK  # a FIFO would wait for a partner
 NOREPLACE, EXCHANGE, WHITEOUT = 1, 2, 4
 
 
@@ -77,7 +78,7 @@ class Stream:
 
     def do_create(self, p, q):
         mode = self.r.choice([0o644, 0o600, 0o755, 0o4755, 0o2755, 0])
-        flags = os.O_CREAT | os.O_WRONLY | self.r.choice([0, os.O_EXCL, os.O_TRUNC])
+        flags = NONBLOCK | os.O_CREAT | os.O_WRONLY | self.r.choice([0, os.O_EXCL, os.O_TRUNC])
 
         def run(base):
             os.close(os.open(base + p, flags, mode))
@@ -87,7 +88,7 @@ class Stream:
         data, off = self.data(), self.offset()
 
         def run(base):
-            fd = os.open(base + p, os.O_WRONLY)
+            fd = os.open(base + p, NONBLOCK | os.O_WRONLY)
             try:
                 return os.pwrite(fd, data, off)
             finally:
@@ -98,7 +99,7 @@ class Stream:
         data = self.data()
 
         def run(base):
-            fd = os.open(base + p, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            fd = os.open(base + p, NONBLOCK | os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             try:
                 return os.write(fd, data)
             finally:
@@ -109,7 +110,7 @@ class Stream:
         n, off = self.r.choice([1, 100, 4096, 100000]), self.offset()
 
         def run(base):
-            fd = os.open(base + p, os.O_RDONLY)
+            fd = os.open(base + p, NONBLOCK | os.O_RDONLY)
             try:
                 return hashlib.md5(os.pread(fd, n, off)).hexdigest()
             finally:
@@ -210,7 +211,7 @@ class Stream:
 
     def do_fsync(self, p, q):
         def run(base):
-            fd = os.open(base + p, os.O_RDONLY)
+            fd = os.open(base + p, NONBLOCK | os.O_RDONLY)
             try:
                 os.fsync(fd)
             finally:
@@ -219,7 +220,7 @@ class Stream:
 
     def do_longname(self, p, q):
         p = self.r.choice(self.dirs) + "/" + "L" * self.r.choice([255, 256, 300])
-        return f"create long {len(p)}", lambda base: os.close(os.open(base + p, os.O_CREAT | os.O_WRONLY, 0o600))
+        return f"create long {len(p)}", lambda base: os.close(os.open(base + p, NONBLOCK | os.O_CREAT | os.O_WRONLY, 0o600))
 
     def do_fallocate(self, p, q):
         mode = self.r.choice([0, KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE, ZERO_RANGE | KEEP_SIZE,
@@ -227,7 +228,7 @@ class Stream:
         off, n = self.offset(), self.r.choice([1, 100, 4096, 10000, 65536, 300000])
 
         def run(base):
-            fd = os.open(base + p, os.O_RDWR)
+            fd = os.open(base + p, NONBLOCK | os.O_RDWR)
             try:
                 fallocate(fd, mode, off, n)
             finally:

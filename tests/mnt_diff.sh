@@ -35,7 +35,7 @@ for set in $sets; do
 	fi
 	serve
 	mkdir -p "$scratch/k"
-	mount -o loop "$scratch/kernel.img" "$scratch/k" || fail "kernel mount"
+	mount -o loop,nodev,nosuid "$scratch/kernel.img" "$scratch/k" || fail "kernel mount"
 	# shellcheck disable=SC2046
 	python3 "$top_tests/diff_ops.py" "$mnt" "$scratch/k" "$seed" "$count" $(extra_for "$set") \
 		>"$scratch/diff.out" 2>&1 || { cat "$scratch/diff.out" >&2; fail "$set: seed $seed"; }
