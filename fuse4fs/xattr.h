@@ -19,10 +19,15 @@ ssize_t xattr_list(struct inode *inode, char *list, size_t size, bool privileged
  * -EPERM (immutable). Sets ctime. Own lock and handle. Setting an access ACL also sets mode. */
 int xattr_set(struct inode *inode, const char *name, const void *value, size_t size, int flags);
 int xattr_remove(struct inode *inode, const char *name);
+/* In the caller's handle of xattr_credits: -EBUSY where an ea_inode would have to be
+ * deleted, which must follow a handle. */
 int xattr_set_locked(struct handle *h, struct inode *inode, const char *name,
 		     const void *value, size_t size, int flags);
-/* Inode on its way out: frees the block reference and ea_inodes. Own handles. */
+/* Inode on its way out: frees the block reference and ea_inodes. Own lock and handles;
+ * after a crash it goes on where it was. Damaged attributes are logged and lost: 0. */
 int xattr_free_all(struct inode *inode);
+/* For one set, acl_chmod_locked, or one of the two ACLs of acl_inherit (inode: the parent):
+ * covers the longer of value_size and the ACLs that inode stores. inode->lock held. */
 unsigned xattr_credits(struct inode *inode, size_t value_size);
 
 /* acl.c: default ACL inheritance for a new child, in create's handle, child locked and
