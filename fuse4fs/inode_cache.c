@@ -306,9 +306,10 @@ void inode_put(struct inode *inode)
 	mutex_lock(&s->lock);
 	inode->refs--;
 	claimed = claim_for_evict(inode);
-	if (!inode->refs && !inode->hashed)
+	if (!claimed && !inode->refs && !inode->hashed)
 		victim = inode;
-	else if (!inode->refs && inode->state == INODE_LIVE && inode->nlink && !inode->orphan)
+	else if (!claimed && !inode->refs && inode->state == INODE_LIVE && inode->nlink &&
+		 !inode->orphan)
 		victim = lru_add(c, s, inode);
 	mutex_unlock(&s->lock);
 	inode_free(victim);
