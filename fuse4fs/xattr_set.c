@@ -163,7 +163,7 @@ unsigned xattr_plan_credits(const struct xattr_plan *p)
 	if (p->ea_old)
 		n += EA_COUNT_CREDITS;
 	if (p->block_edited)
-		n += BLOCK_CREDITS + p->block.nshared * EA_COUNT_CREDITS;
+		n += BLOCK_CREDITS + p->block.nshared * INODE_STORE_CREDITS;
 	return n;
 }
 
@@ -190,7 +190,7 @@ unsigned xattr_credits(struct inode *inode, size_t value_size)
 	if (!fs->has_ea_inode)
 		return n;
 	n += likely_ea_credits(fs, MAX(value_size, acl_stored_max(inode))) + EA_COUNT_CREDITS;
-	return n + (inode->file_acl ? count_ea_entries(inode) * EA_COUNT_CREDITS : 0);
+	return n + (inode->file_acl ? count_ea_entries(inode) * INODE_STORE_CREDITS : 0);
 }
 
 /* -- setting and removing -------------------------------------------------------- */

@@ -2,7 +2,6 @@
 /* POSIX ACLs: encodings, the mode, inheritance, chmod. */
 #include "xattr_fixture.h"
 
-#include "txn.h"
 #include "xattr_int.h"
 
 enum { UO = 1, U = 2, GO = 4, G = 8, M = 16, O = 32 };

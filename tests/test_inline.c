@@ -3,7 +3,6 @@
 #include "xattr_fixture.h"
 
 #include "map.h"
-#include "txn.h"
 #include "xattr_int.h"
 
 static void start(struct image *img, const char *args)

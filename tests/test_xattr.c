@@ -3,7 +3,6 @@
 #include "xattr_fixture.h"
 
 #include "dev_fault.h"
-#include "txn.h"
 #include "xattr_int.h"
 
 /* Shapes of image on which everything must hold. */

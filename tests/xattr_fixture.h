@@ -25,6 +25,7 @@
 #include "inline.h"
 #include "inode.h"
 #include "ops.h"
+#include "txn.h"
 #include "xattr.h"
 #include "transport/file.h"
 
@@ -95,6 +96,10 @@ UNUSED_OK static void image_open(struct image *img, const struct fs_options *wan
 /* Closes the file system; the image stays. */
 UNUSED_OK static void image_close(struct image *img)
 {
+	struct txn_stats st;
+
+	txn_get_stats(img->fs, &st);
+	assert_int_equal(st.overdrawn, 0);
 	assert_int_equal(fs_close(img->fs), 0);
 	assert_int_equal(blkdev_close(img->dev), 0);
 	img->fs = NULL;
