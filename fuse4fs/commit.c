@@ -82,6 +82,11 @@ static int fail(struct txn_mgr *m, int err, const char *what)
 	return err;
 }
 
+void commit_fail(struct txn_mgr *m, int err, const char *what)
+{
+	fail(m, err, what);
+}
+
 int commit_flush(struct txn_mgr *m)
 {
 	uint64_t n;
@@ -119,11 +124,10 @@ static int flush_shared(struct txn_mgr *m, uint64_t need) REQUIRES(m->lock)
 	return m->aborted;
 }
 
-const struct range *commit_revoked(const struct commit *c, size_t *ret_n, bool *ret_lost)
+const struct range *commit_freed(const struct commit *c, size_t *ret_n)
 {
-	*ret_n = c->txn->revoked.n;
-	*ret_lost = c->txn->revokes_lost;
-	return c->txn->revoked.r;
+	*ret_n = c->txn->freed.n;
+	return c->txn->freed.r;
 }
 
 /* Memory for n blocks, the spare one if it is large enough. */
@@ -249,6 +253,7 @@ static int write_out(struct txn_mgr *m, struct commit *c)
 
 		csum_seal(m->fs, k->kind, k->seed, k->pblk, k->data);
 	}
+	ranges_normalize(&c->txn->freed);
 	err = commit_aborted(m) ? -EIO : m->writer->ops->write(m->writer, c);
 	return err ? fail(m, err, "commit") : 0;
 }
@@ -272,7 +277,6 @@ static void release(struct txn_mgr *m, struct txn *t)
 	struct fs *fs = m->fs;
 	bool discard = fs->opt.discard && fs->dev->info.can_discard;
 
-	ranges_normalize(&t->freed);
 	for (size_t i = 0; i < t->freed.n; i++) {
 		const struct range *r = &t->freed.r[i];
 

@@ -33,6 +33,8 @@ struct commit_writer_ops {
 	 * one thread at a time, no lock held. An error aborts for good. It must stop
 	 * writing when commit_aborted(). */
 	int (*write)(struct commit_writer *w, struct commit *c);
+	/* Adds what it knows. NULL: nothing. */
+	void (*stats)(struct commit_writer *w, struct txn_stats *st);
 	/* After the last write: 0 or -errno. Frees w. aborted: writes nothing. */
 	int (*close)(struct commit_writer *w, bool aborted);
 };
@@ -42,7 +44,6 @@ struct commit_writer {
 	struct fs *fs;
 	unsigned max_blocks;	/* hard bound of a transaction; 0: none of its own */
 	uint32_t first_tid;
-	bool wants_revokes;	/* txn->revoked is filled */
 };
 
 /* Writes blocks straight home; for images without a journal. */
@@ -51,9 +52,11 @@ int commit_home_open(struct fs *fs, struct commit_writer **ret);
 bool commit_aborted(struct txn_mgr *m);
 /* A device flush: what was written before the call is durable after. 0 or -errno. */
 int commit_flush(struct txn_mgr *m);
-/* Ranges of the transaction for a journal: blocks that must not be replayed. A block
- * that is also among the copies came back to life: not to be revoked. */
-struct range;
-const struct range *commit_revoked(const struct commit *c, size_t *ret_n, bool *ret_lost);
+/* Stops writing for good after an error of `what`, and says so once. */
+void commit_fail(struct txn_mgr *m, int err, const char *what);
+
+struct range { uint64_t pblk, n; };
+/* What the transaction freed, sorted and disjoint: a journal must not replay it. */
+const struct range *commit_freed(const struct commit *c, size_t *ret_n);
 
 #endif

@@ -95,6 +95,12 @@ static bool needs_recovery(const struct fs *fs)
 	return ext2fs_has_feature_journal_needs_recovery(fs->e2->super) && fs->has_journal;
 }
 
+/* A journal that is going to be written is looked at in any case. */
+static bool wants_journal(const struct fs *fs)
+{
+	return needs_recovery(fs) || (fs->has_journal && !fs->opt.readonly);
+}
+
 static void log_recovery(struct fs *fs, const struct recover_result *r)
 {
 	if (!r->dirty)
@@ -123,9 +129,11 @@ static int recover(struct fs *fs, const struct why *why)
 	}
 	ret = recover_journal(fs->e2, src, fs->dev, &result, why->text, why->len);
 	if (ret)
-		return explain(why, ret, "the journal cannot be replayed (%s); run e2fsck, or mount with -o ro,norecovery",
+		return explain(why, ret, "the journal cannot be used (%s); run e2fsck, or mount with -o ro,norecovery",
 			       strerror(-ret));
 	log_recovery(fs, &result);
+	if (!result.written)
+		return 0;
 	close_codec(fs);
 	ret = load_super(fs, why);
 	if (ret)
@@ -197,7 +205,7 @@ static int open_steps(struct fs *fs, const struct why *why)
 	ret = load_super(fs, why);
 	if (ret)
 		return ret;
-	if (needs_recovery(fs)) {
+	if (wants_journal(fs)) {
 		ret = recover(fs, why);
 		if (ret)
 			return ret;

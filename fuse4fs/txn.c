@@ -39,7 +39,6 @@ void txn_free(struct txn *t)
 		cache_unpin(b);
 	}
 	ranges_fini(&t->freed);
-	ranges_fini(&t->revoked);
 	free(t->freed_inodes);
 	free(t);
 }
@@ -204,28 +203,14 @@ static void forget(struct handle *h, struct buf *b)
 		cache_unpin(b);
 }
 
-static void remember_revoke(struct handle *h, uint64_t pblk, uint64_t n)
-{
-	struct txn_mgr *m = h->fs->txns;
-
-	if (!m->writer->wants_revokes)
-		return;
-	mutex_lock(&m->lock);
-	if (ranges_add(&h->txn->revoked, pblk, n))
-		h->txn->revokes_lost = true;
-	mutex_unlock(&m->lock);
-}
-
 void txn_forget(struct handle *h, struct buf *b)
 {
-	remember_revoke(h, b->pblk, 1);
 	forget(h, b);
 	cache_put(b);
 }
 
 void txn_revoke(struct handle *h, uint64_t pblk, uint64_t n)
 {
-	remember_revoke(h, pblk, n);
 	for (uint64_t i = 0; i < n; i++) {
 		AUTOBUF b = cache_find(h->fs->cache, pblk + i);
 
@@ -292,6 +277,8 @@ void txn_get_stats(struct fs *fs, struct txn_stats *ret)
 	ret->aborted = m->aborted != 0;
 	ret->overdrawn = m->overdrawn;
 	mutex_unlock(&m->lock);
+	if (m->writer->ops->stats)
+		m->writer->ops->stats(m->writer, ret);
 }
 
 static void set_bounds(struct txn_mgr *m)

@@ -55,8 +55,8 @@ int txn_stop(struct handle *h);
 /* Must be called before the bytes of b change. Idempotent within a transaction.
  * Returns 0, or -EIO after an abort. Keeps b referenced until committed. */
 int txn_dirty(struct handle *h, struct buf *b);
-/* The block of b was freed: not to be written any more (revoked where the journal
- * needs it), b leaves the cache. Consumes the caller's reference. */
+/* The block of b is being freed (txn_free_blocks sees to a journal that holds it): not to
+ * be written any more, b leaves the cache. Consumes the caller's reference. */
 void txn_forget(struct handle *h, struct buf *b);
 /* Like txn_forget for blocks that may be cached or journaled: freed metadata. */
 void txn_revoke(struct handle *h, uint64_t pblk, uint64_t n);
@@ -82,8 +82,16 @@ uint32_t txn_current(struct fs *fs);
 /* Stop writing for good (I6): later begins give -EROFS, commits -EIO. */
 void txn_abort(struct fs *fs, int err);
 
-struct txn_stats { uint64_t commits, blocks, forced, running_blocks, last_commit_us, overdrawn; bool aborted; };
-/* overdrawn: blocks dirtied by handles that had no credit left, a caller's mistake */
+struct txn_stats {
+	uint64_t commits, blocks, forced, running_blocks, last_commit_us;
+	uint64_t overdrawn;	/* blocks dirtied by handles without a credit left: a mistake */
+	bool aborted;
+	/* Of a journal, else 0. */
+	uint64_t log_blocks, log_free;
+	uint64_t checkpoints;		/* passes */
+	uint64_t checkpoint_blocks;	/* committed, not home yet */
+	uint64_t checkpoint_lag;	/* transactions that a recovery would replay now */
+};
 void txn_get_stats(struct fs *fs, struct txn_stats *ret);
 
 #endif

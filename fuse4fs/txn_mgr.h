@@ -18,7 +18,6 @@
 
 enum txn_state { TXN_RUNNING, TXN_CLOSING, TXN_COMMITTING };
 
-struct range { uint64_t pblk, n; };
 struct ranges {
 	struct range *r;
 	size_t n, cap;
@@ -33,8 +32,6 @@ struct txn {
 	unsigned nblocks;		/* on `dirty` */
 	struct list dirty;		/* struct buf by txn_node, each pinned */
 	struct ranges freed;		/* to be released when durable */
-	struct ranges revoked;		/* for a journal: what must not be replayed */
-	bool revokes_lost;		/* no memory to remember one: checkpoint all first */
 	uint32_t *freed_inodes;
 	size_t n_freed_inodes, cap_freed_inodes;
 	bool kicked;			/* the commit thread knows that it is large */

@@ -63,6 +63,20 @@ STUB void super_write_error(struct fs *fs)
 	seen.super_errors++;
 }
 
+STUB int super_write_recover(struct fs *fs, bool on)
+{
+	return 0;
+}
+
+STUB int fs_errno(errcode_t err)
+{
+	return err ? -EIO : 0;
+}
+
+STUB void fs_log(struct fs *fs, enum fs_log level, const char *fmt, ...)
+{
+}
+
 STUB int group_seal(struct fs *fs)
 {
 	return 0;
