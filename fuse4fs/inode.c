@@ -153,6 +153,14 @@ static int dirty_slot(struct handle *h, struct inode *inode, struct buf **ret_bu
 	return 0;
 }
 
+int inode_join(struct handle *h, struct inode *inode)
+{
+	AUTOBUF buf = NULL;
+	uint8_t *bytes;
+
+	return dirty_slot(h, inode, &buf, &bytes);
+}
+
 static void note_tid(struct handle *h, struct inode *inode, bool datasync)
 {
 	inode->sync_tid = h->tid;

@@ -128,6 +128,9 @@ enum { INODE_NEW_CREDITS = 8, INODE_STORE_CREDITS = 2 };	/* 2: large_file turned
  * the change matters to fdatasync (size, blocks). Requires inode->lock exclusively.
  * Times are cut to what the inode can hold, in core too. */
 int inode_store(struct handle *h, struct inode *inode, bool datasync);
+/* Dirties the table block: an inode_store later in this handle needs no device. For
+ * operations on several objects, which must not fail halfway. */
+int inode_join(struct handle *h, struct inode *inode);
 /* Orphan code: changes only the on-disk dtime (next orphan). */
 int inode_store_dtime(struct handle *h, struct inode *inode, uint32_t dtime);
 

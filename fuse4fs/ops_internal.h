@@ -27,6 +27,12 @@ int ops_may_add_subdir(struct inode *dir);
 /* Link counts of directories; 1 stands for "more than inode_link_max" (dir_nlink). */
 void ops_inc_nlink(struct inode *dir);
 void ops_dec_nlink(struct inode *dir);
+/*
+ * Before an entry of inode goes: all that ops_drop_link may fail at. 1 when this made it an
+ * orphan, 0, or -errno: nothing has changed. ops_keep_link takes a 1 back.
+ */
+int ops_prepare_drop(struct handle *h, struct inode *inode);
+void ops_keep_link(struct handle *h, struct inode *inode);
 /* Drops one link (a directory: all) of an inode whose entry has gone; at 0 it becomes an
  * orphan in the same handle (I5). Stores it. inode->lock held. */
 int ops_drop_link(struct handle *h, struct inode *inode);

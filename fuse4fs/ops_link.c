@@ -5,6 +5,25 @@
 #include "ops_internal.h"
 #include "orphan.h"
 
+int ops_prepare_drop(struct handle *h, struct inode *inode)
+{
+	bool is_last = S_ISDIR(inode->mode) || inode->nlink <= 1;
+	int err = inode_join(h, inode);
+
+	if (err || !is_last || inode->orphan)
+		return err;
+	err = orphan_add(h, inode);
+	return err ? err : 1;
+}
+
+void ops_keep_link(struct handle *h, struct inode *inode)
+{
+	int err = orphan_del(h, inode);
+
+	if (err)
+		fs_error(h->fs, err, inode->ino, 0, "cannot undo the removal of a link");
+}
+
 int ops_drop_link(struct handle *h, struct inode *inode)
 {
 	int err = 0;
@@ -74,6 +93,29 @@ static int may_unlink(struct inode *dir, struct inode *child, bool want_dir)
 	return err ? 0 : -ENOTEMPTY;
 }
 
+/* The removal is the last step that may fail. */
+static int unlink_in(struct handle *h, struct inode *dir, struct inode *child, const char *name,
+		     size_t len)
+{
+	int orphaned, err;
+
+	orphaned = ops_prepare_drop(h, child);
+	if (orphaned < 0)
+		return orphaned;
+	err = dir_remove(h, dir, name, len);
+	if (err) {
+		if (orphaned)
+			ops_keep_link(h, child);
+		return err;
+	}
+	err = ops_drop_link(h, child);
+	if (!err && S_ISDIR(child->mode)) {
+		ops_dec_nlink(dir);
+		err = inode_store(h, dir, false);
+	}
+	return err;
+}
+
 /* Both locked. */
 static int unlink_locked(struct inode *dir, struct inode *child, const char *name, size_t len)
 {
@@ -84,13 +126,7 @@ static int unlink_locked(struct inode *dir, struct inode *child, const char *nam
 	if (err)
 		return err;
 	h.sync = dir->fs->opt.sync || dir->fs->opt.dirsync || (dir->flags & EXT2_DIRSYNC_FL);
-	err = dir_remove(&h, dir, name, len);
-	if (!err)
-		err = ops_drop_link(&h, child);
-	if (!err && S_ISDIR(child->mode)) {
-		ops_dec_nlink(dir);
-		err = inode_store(&h, dir, false);
-	}
+	err = unlink_in(&h, dir, child, name, len);
 	end = txn_stop(&h);
 	return err ? err : end;
 }
@@ -151,7 +187,9 @@ static int link_locked(struct inode *dir, struct inode *inode, const char *name,
 	if (err)
 		return err;
 	h.sync = dir->fs->opt.sync || dir->fs->opt.dirsync || (dir->flags & EXT2_DIRSYNC_FL);
-	err = dir_insert(&h, dir, name, len, inode->ino, dir_ftype(inode->mode));
+	err = inode_join(&h, inode);
+	if (!err)
+		err = dir_insert(&h, dir, name, len, inode->ino, dir_ftype(inode->mode));
 	if (!err && inode->nlink == 0)
 		err = orphan_del(&h, inode);
 	if (!err) {

@@ -8,8 +8,9 @@
  * between directories hold fs->rename_lock, so that the walk which keeps a directory
  * out of its own subtree sees a tree that stands still.
  *
- * The order of changes is the order of what may fail: the insert (it may need a block)
- * comes first and is the only step that can run out of space.
+ * The order of changes is the order of what may fail: inodes join the handle, ".." of what
+ * moves is changed, then come the names; the insert (it may need a block) is the only step
+ * that can run out of space. Each step can be taken back without the device.
  */
 #include <errno.h>
 #include <linux/fs.h>
@@ -182,18 +183,42 @@ static int undo_new_name(struct handle *h, struct rename *r)
 	return dir_remove(h, r->ndir, r->nname, r->nlen);
 }
 
-/* A directory moved (or a directory was replaced): parents' counts and its "..". */
+static int join_all(struct handle *h, struct rename *r)
+{
+	int err = inode_join(h, r->odir);
+
+	if (!err)
+		err = inode_join(h, r->ndir);
+	if (!err)
+		err = inode_join(h, r->old);
+	if (!err && r->new)
+		err = inode_join(h, r->new);
+	return err;
+}
+
+/* ".." of an inode that moves to another directory. */
+static int set_parent(struct handle *h, struct rename *r, struct inode *inode, struct inode *to)
+{
+	return r->cross && S_ISDIR(inode->mode) ? dir_set_parent(h, inode, to->ino) : 0;
+}
+
+static void undo_parent(struct handle *h, struct rename *r, struct inode *inode,
+			struct inode *from)
+{
+	int err = set_parent(h, r, inode, from);
+
+	if (err)
+		fs_error(r->fs, err, inode->ino, 0, "cannot undo a rename");
+}
+
+/* A directory moved (or a directory was replaced): parents' counts. */
 static int move_counts(struct handle *h, struct rename *r)
 {
 	bool replaced_dir = r->new && S_ISDIR(r->new->mode);
-	int err = 0;
+	int err;
 
-	if (!S_ISDIR(r->old->mode))
+	if (!S_ISDIR(r->old->mode) || (!r->cross && !replaced_dir))
 		return 0;
-	if (r->cross)
-		err = dir_set_parent(h, r->old, r->ndir->ino);
-	if (err || (!r->cross && !replaced_dir))
-		return err;
 	ops_dec_nlink(r->odir);
 	err = inode_store(h, r->odir, false);
 	if (!err && !replaced_dir) {
@@ -203,19 +228,43 @@ static int move_counts(struct handle *h, struct rename *r)
 	return err;
 }
 
-static int apply_move(struct handle *h, struct rename *r)
+static int move_names(struct handle *h, struct rename *r)
 {
-	int err = set_new_name(h, r);
+	int undo, err = set_new_name(h, r);
 
 	if (err)
 		return err;
 	err = take_old_name(h, r);
-	if (err) {
-		int undo = undo_new_name(h, r);
+	if (!err)
+		return 0;
+	undo = undo_new_name(h, r);
+	return undo ? fs_error(r->fs, undo, r->ndir->ino, 0, "cannot undo a rename") : err;
+}
 
-		return undo ? fs_error(r->fs, undo, r->ndir->ino, 0,
-				       "cannot undo a rename") : err;
+/* What may fail; a failure leaves everything as it was. */
+static int move_entry(struct handle *h, struct rename *r)
+{
+	int orphaned = r->new ? ops_prepare_drop(h, r->new) : 0;
+	int err = orphaned < 0 ? orphaned : set_parent(h, r, r->old, r->ndir);
+
+	if (!err) {
+		err = move_names(h, r);
+		if (err)
+			undo_parent(h, r, r->old, r->odir);
 	}
+	if (err && orphaned > 0)
+		ops_keep_link(h, r->new);
+	return err;
+}
+
+static int apply_move(struct handle *h, struct rename *r)
+{
+	int err = join_all(h, r);
+
+	if (!err)
+		err = move_entry(h, r);
+	if (err)
+		return err;
 	r->old->ctime = fs_now();
 	err = inode_store(h, r->old, false);
 	if (!err)
@@ -237,24 +286,49 @@ static int exchange_counts(struct handle *h, struct inode *inode, struct inode *
 		return err;
 	ops_dec_nlink(from);
 	ops_inc_nlink(to);
-	return dir_set_parent(h, inode, to->ino);
+	return 0;
 }
 
-static int apply_exchange(struct handle *h, struct rename *r)
+static int exchange_names(struct handle *h, struct rename *r)
 {
-	int err = dir_replace(h, r->ndir, r->nname, r->nlen, r->old->ino,
-			      dir_ftype(r->old->mode));
+	int undo, err = dir_replace(h, r->ndir, r->nname, r->nlen, r->old->ino,
+				    dir_ftype(r->old->mode));
 
 	if (err)
 		return err;
 	err = dir_replace(h, r->odir, r->oname, r->olen, r->new->ino, dir_ftype(r->new->mode));
-	if (err) {
-		int undo = dir_replace(h, r->ndir, r->nname, r->nlen, r->new->ino,
-				       dir_ftype(r->new->mode));
+	if (!err)
+		return 0;
+	undo = dir_replace(h, r->ndir, r->nname, r->nlen, r->new->ino, dir_ftype(r->new->mode));
+	return undo ? fs_error(r->fs, undo, r->ndir->ino, 0, "cannot undo an exchange") : err;
+}
 
-		return undo ? fs_error(r->fs, undo, r->ndir->ino, 0,
-				       "cannot undo an exchange") : err;
+/* What may fail; a failure leaves everything as it was. */
+static int exchange_entries(struct handle *h, struct rename *r)
+{
+	int err = set_parent(h, r, r->old, r->ndir);
+
+	if (err)
+		return err;
+	err = set_parent(h, r, r->new, r->odir);
+	if (!err) {
+		err = exchange_names(h, r);
+		if (err)
+			undo_parent(h, r, r->new, r->ndir);
 	}
+	if (err)
+		undo_parent(h, r, r->old, r->odir);
+	return err;
+}
+
+static int apply_exchange(struct handle *h, struct rename *r)
+{
+	int err = join_all(h, r);
+
+	if (!err)
+		err = exchange_entries(h, r);
+	if (err)
+		return err;
 	err = exchange_counts(h, r->old, r->odir, r->ndir);
 	if (!err)
 		err = exchange_counts(h, r->new, r->ndir, r->odir);

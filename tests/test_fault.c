@@ -350,7 +350,7 @@ static int policy_case(void *arg)
 
 	dev_mem_data(c->image)[strtoull(block, NULL, 10) * 1024 + 30] ^= 1;
 	fs = unit_fs_must_open(c->image, &(struct fs_options){ .errors = c->errors });
-	err = unit_readdir(fs, "/lin");
+	err = unit_readlink(fs, "/lin/f03");
 	UNIT_CHECK(err == -EUCLEAN, "%d", err);
 	err = unit_make(fs, "/new", S_IFREG | 0644, NULL);
 	UNIT_CHECK(err == (c->errors == FS_ERRORS_RO ? -EROFS : 0), "%s", strerror(-err));

@@ -240,6 +240,7 @@ static int copy_range(struct fs *fs)
 	AUTOINODE src = NULL;
 	AUTOINODE dst = NULL;
 	const size_t len = 200 * KIB;
+	bool is_short = false;
 	size_t done = 0;
 	ssize_t n = 1;
 	int err = unit_get(fs, "/flat", &src);
@@ -248,9 +249,10 @@ static int copy_range(struct fs *fs)
 		err = unit_get(fs, "/lin/f01", &dst);
 	while (!err && n > 0 && done < len) {
 		n = file_copy(src, 3000 + done, dst, 100 + done, len - done, true);
+		is_short |= n > 0 && (size_t)n < len - done;
 		done += n > 0 ? (size_t)n : 0;
 	}
-	return err ? err : n < 0 ? (int)n : 0;
+	return err ? err : n < 0 ? (int)n : is_short ? -EIO : 0;
 }
 
 static int seek_deep(struct fs *fs)

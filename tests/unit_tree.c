@@ -114,6 +114,7 @@ int unit_write(struct fs *fs, const char *path, uint64_t off, size_t len, uint8_
 {
 	AUTOFREE uint8_t *buf = malloc(len);
 	AUTOINODE inode = NULL;
+	bool is_short = false;
 	size_t done = 0;
 	ssize_t n;
 	int err;
@@ -130,9 +131,10 @@ int unit_write(struct fs *fs, const char *path, uint64_t off, size_t len, uint8_
 		n = file_write(inode, buf + done, len - done, off + done, true);
 		if (n <= 0)
 			return n ? (int)n : -EILSEQ;
+		is_short |= (size_t)n < len - done;
 		done += (size_t)n;
 	}
-	return 0;
+	return is_short ? -EIO : 0;
 }
 
 int unit_verify(struct fs *fs, const char *path, uint64_t off, size_t len, uint8_t salt)

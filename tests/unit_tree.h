@@ -17,7 +17,8 @@ int unit_link(struct fs *fs, const char *from, const char *to);
 int unit_unlink(struct fs *fs, const char *path);
 int unit_rmdir(struct fs *fs, const char *path);
 int unit_rename(struct fs *fs, const char *from, const char *to, unsigned flags);
-/* Bytes of unit_pattern: byte i of the file is a function of i and salt. */
+/* Bytes of unit_pattern: byte i of the file is a function of i and salt. -EIO when only
+ * the second try wrote all of it. */
 int unit_write(struct fs *fs, const char *path, uint64_t off, size_t len, uint8_t salt);
 /* 0 when the range reads back as unit_write left it; -EILSEQ when not. */
 int unit_verify(struct fs *fs, const char *path, uint64_t off, size_t len, uint8_t salt);
