@@ -61,7 +61,7 @@ void op_write(fuse_req_t req, fuse_ino_t nodeid, const char *buf, size_t size, o
 		return;
 	n = op_kill_suid_wanted(srv) ? kill_suid(srv, nodeid, &f) : 0;
 	if (!n)
-		n = vfs_write(&f, buf, size, (uint64_t)off);
+		n = vfs_write(&f, buf, size, (uint64_t)off, fi && fi->writepage);
 	vfs_file_put(&f);
 	if (n < 0)
 		op_reply_err(req, (int)n);

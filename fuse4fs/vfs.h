@@ -129,7 +129,9 @@ int vfs_file_get(struct vfs *v, uint32_t ino, uint64_t fh, struct vfs_file *ret)
 void vfs_file_put(struct vfs_file *f);
 
 ssize_t vfs_read(struct vfs_file *f, void *buf, size_t len, uint64_t off);
-ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off);
+/* cached: written back from the page cache; nobody looks at the count of such a write, so it
+ * is all or an error, which is logged too (P3). */
+ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off, bool cached);
 int vfs_fsync(struct vfs_file *f, bool datasync);
 int vfs_fallocate(struct vfs_file *f, int mode, uint64_t off, uint64_t len);
 int64_t vfs_seek(struct vfs_file *f, uint64_t off, int whence);

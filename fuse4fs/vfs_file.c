@@ -164,11 +164,31 @@ ssize_t vfs_read(struct vfs_file *f, void *buf, size_t len, uint64_t off)
 	return n;
 }
 
-ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off)
+/* What a write-back could not write in the first go: an error says why. */
+static ssize_t write_rest(struct vfs_file *f, const uint8_t *buf, size_t len, uint64_t off,
+			  ssize_t n)
 {
+	size_t done = n > 0 ? (size_t)n : 0;
+
+	while (n > 0 && done < len) {
+		n = file_write(f->inode, buf + done, len - done, off + done, f->root);
+		done += n > 0 ? (size_t)n : 0;
+	}
+	if (done == len)
+		return (ssize_t)len;
+	fs_log(f->inode->fs, FS_LOG_ERR, "inode %u: %zu bytes at %llu could not be written: %s",
+	       f->inode->ino, len - done, (unsigned long long)(off + done), strerror((int)-n));
+	return n ? n : -EIO;
+}
+
+ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off, bool cached)
+{
+	ssize_t n;
+
 	if (!S_ISREG(f->inode->mode))
 		return -EINVAL;
-	return file_write(f->inode, buf, len, off, f->root);
+	n = file_write(f->inode, buf, len, off, f->root);
+	return cached && n < (ssize_t)len ? write_rest(f, buf, len, off, n) : n;
 }
 
 int vfs_fsync(struct vfs_file *f, bool datasync)
