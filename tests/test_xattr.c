@@ -324,55 +324,69 @@ static void reopen_clean(struct image *img)
 	image_open(img, NULL);
 }
 
-static void shared_block_is_copied_on_write(void **state)
+/* f0 to f3 share one block, which names two ea_inodes. */
+static void make_sharers(struct image *img)
 {
-	struct image img;
 	struct inode *f[4];
 	char name[8];
 
-	image_make(&img, "-b 1024 -I 128 -O ea_inode", "16M");
-	image_open(&img, NULL);
 	for (unsigned i = 0; i < 4; i++) {
 		snprintf(name, sizeof(name), "f%u", i);
-		f[i] = make_file(&img, name);
+		f[i] = make_file(img, name);
 	}
 	assert_int_equal(set_filled(f[0], "user.x", 100, 1), 0);
 	assert_int_equal(set_filled(f[0], "user.big", 9000, 2), 0);
 	assert_int_equal(set_filled(f[0], "user.big2", 5000, 3), 0);
-	for (unsigned i = 1; i < 4; i++) {
-		share_block(&img, f[0], f[i]);
+	for (unsigned i = 1; i < 4; i++)
+		share_block(img, f[0], f[i]);
+	for (unsigned i = 0; i < 4; i++)
 		inode_put(f[i]);
-	}
-	inode_put(f[0]);
-	reopen_clean(&img);
+}
 
-	f[1] = find(&img, "f1");
-	f[0] = find(&img, "f0");
-	check_filled(f[1], "user.big", 9000, 2);
-	assert_int_equal(f[0]->file_acl, f[1]->file_acl);
-	assert_int_equal(set_filled(f[1], "user.z", 10, 3), 0);
-	assert_int_not_equal(f[0]->file_acl, f[1]->file_acl);
-	check_filled(f[1], "user.x", 100, 1);
-	check_filled(f[1], "user.big", 9000, 2);
-	assert_int_equal(xattr_get(f[0], "user.z", NULL, 0), -ENODATA);
-	inode_put(f[0]);
-	inode_put(f[1]);
-	reopen_clean(&img);
+static void sharer_gets_a_copy(struct image *img)
+{
+	struct inode *f0 = find(img, "f0"), *f1 = find(img, "f1");
 
-	/* The last two: one replaces a value in an ea_inode, one removes everything. */
-	f[2] = find(&img, "f2");
-	f[3] = find(&img, "f3");
-	assert_int_equal(set_filled(f[2], "user.big", 4000, 4), 0);
-	check_filled(f[3], "user.big", 9000, 2);
-	assert_int_equal(xattr_remove(f[3], "user.big"), 0);
-	assert_int_equal(xattr_remove(f[3], "user.big2"), 0);
-	assert_int_equal(xattr_remove(f[3], "user.x"), 0);
-	assert_int_equal(f[3]->file_acl, 0);
-	assert_int_equal(f[3]->blocks, 0);
-	inode_put(f[2]);
-	inode_put(f[3]);
-	reopen_clean(&img);
+	check_filled(f1, "user.big", 9000, 2);
+	assert_int_equal(f0->file_acl, f1->file_acl);
+	assert_int_equal(set_filled(f1, "user.z", 10, 3), 0);
+	assert_int_not_equal(f0->file_acl, f1->file_acl);
+	check_filled(f1, "user.x", 100, 1);
+	check_filled(f1, "user.big", 9000, 2);
+	assert_int_equal(xattr_get(f0, "user.z", NULL, 0), -ENODATA);
+	inode_put(f0);
+	inode_put(f1);
+}
 
+/* One replaces a value in an ea_inode, one removes everything. */
+static void sharers_let_go(struct image *img)
+{
+	struct inode *f2 = find(img, "f2"), *f3 = find(img, "f3");
+
+	assert_int_equal(set_filled(f2, "user.big", 4000, 4), 0);
+	check_filled(f3, "user.big", 9000, 2);
+	assert_int_equal(xattr_remove(f3, "user.big"), 0);
+	assert_int_equal(xattr_remove(f3, "user.big2"), 0);
+	assert_int_equal(xattr_remove(f3, "user.x"), 0);
+	assert_int_equal(f3->file_acl, 0);
+	assert_int_equal(f3->blocks, 0);
+	inode_put(f2);
+	inode_put(f3);
+}
+
+static void shared_block_is_copied_on_write(void **state)
+{
+	struct image img;
+	char name[8];
+
+	image_make(&img, "-b 1024 -I 128 -O ea_inode", "16M");
+	image_open(&img, NULL);
+	make_sharers(&img);
+	reopen_clean(&img);
+	sharer_gets_a_copy(&img);
+	reopen_clean(&img);
+	sharers_let_go(&img);
+	reopen_clean(&img);
 	for (unsigned i = 0; i < 4; i++) {
 		snprintf(name, sizeof(name), "f%u", i);
 		assert_int_equal(ops_unlink(img.fs, EXT2_ROOT_INO, name), 0);
@@ -506,6 +520,63 @@ static void poke_everything(struct image *img, struct inode *f, unsigned seed)
 	free(buf);
 }
 
+/* A file with attributes in all places, and what its bytes were. */
+struct victim {
+	struct inode *f;
+	struct buf *b;
+	uint8_t *raw, *block;
+};
+
+static void victim_make(struct image *img, struct victim *v)
+{
+	const struct fs *fs = img->fs;
+
+	v->f = make_file(img, "f");
+	for (unsigned i = 0; i < 8; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "user.%u", i);
+		assert_int_equal(set_filled(v->f, name, 10 * i, i), 0);
+	}
+	if (has_ea(img))
+		assert_int_equal(set_filled(v->f, "user.nn", 5000, 1), 0);
+	v->b = cache_peek(fs->cache, v->f->file_acl);
+	assert_non_null(v->b);
+	v->raw = malloc(fs->inode_size);
+	v->block = malloc(fs->block_size);
+	memcpy(v->raw, v->f->raw, fs->inode_size);
+	memcpy(v->block, v->b->data, fs->block_size);
+}
+
+static void victim_drop(struct victim *v)
+{
+	cache_put(v->b);
+	inode_put(v->f);
+	free(v->raw);
+	free(v->block);
+}
+
+/* As it was, but for one to four bytes. */
+static void victim_damage(struct image *img, struct victim *v, unsigned seed)
+{
+	const struct fs *fs = img->fs;
+	unsigned n = 1 + seed % 4;
+
+	srandom(seed);
+	memcpy(v->f->raw, v->raw, fs->inode_size);
+	memcpy(v->b->data, v->block, fs->block_size);
+	v->f->file_acl = v->b->pblk;
+	while (n--) {
+		bool hot = random() % 2;
+		uint32_t at = random() % (hot ? 200 : fs->block_size);
+
+		if (random() % 2)
+			v->f->raw[128 + (at + 28) % (fs->inode_size - 128)] = random();
+		else
+			v->b->data[at] = random();
+	}
+}
+
 /* Random bytes in the in-core area or the cached block: errors at most. */
 static void damage_gives_errors(void **state)
 {
@@ -517,51 +588,18 @@ static void damage_gives_errors(void **state)
 
 	for (unsigned k = 0; k < ARRAY_LEN(kinds); k++) {
 		struct image img;
-		struct inode *f;
-		uint8_t *raw, *block;
-		struct buf *b;
+		struct victim v;
 
 		image_make(&img, kinds[k], "32M");
 		image_open(&img, NULL);
 		img.loud = false;
-		f = make_file(&img, "f");
-		for (unsigned i = 0; i < 8; i++) {
-			char name[16];
-
-			snprintf(name, sizeof(name), "user.%u", i);
-			assert_int_equal(set_filled(f, name, 10 * i, i), 0);
-		}
-		if (has_ea(&img))
-			assert_int_equal(set_filled(f, "user.nn", 5000, 1), 0);
-		raw = malloc(img.fs->inode_size);
-		block = malloc(img.fs->block_size);
-		memcpy(raw, f->raw, img.fs->inode_size);
-		b = cache_peek(img.fs->cache, f->file_acl);
-		assert_non_null(b);
-		memcpy(block, b->data, img.fs->block_size);
+		victim_make(&img, &v);
 		for (unsigned seed = 1; seed <= rounds; seed++) {
-			unsigned n = 1 + seed % 4;
-			uint64_t acl = b->pblk;
-
-			srandom(seed);
-			memcpy(f->raw, raw, img.fs->inode_size);
-			memcpy(b->data, block, img.fs->block_size);
-			f->file_acl = acl;
-			while (n--) {
-				bool hot = random() % 2;
-				uint32_t at = random() % (hot ? 200 : img.fs->block_size);
-
-				if (random() % 2)
-					f->raw[128 + (at + 28) % (img.fs->inode_size - 128)] = random();
-				else
-					b->data[at] = random();
-			}
-			poke_everything(&img, f, seed);
+			victim_damage(&img, &v, seed);
+			poke_everything(&img, v.f, seed);
 		}
-		cache_put(b);
-		inode_put(f);
-		free(raw);
-		free(block);
+		assert_true(img.logged > rounds / 20);
+		victim_drop(&v);
 		fs_shutdown(img.fs, false);
 		(void)!fs_close(img.fs);
 		(void)!blkdev_close(img.dev);
