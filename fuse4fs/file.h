@@ -11,10 +11,10 @@
 /* Bytes read (short only at EOF; holes and unwritten read as zeros) or -errno. */
 ssize_t file_read(struct inode *inode, void *buf, size_t len, uint64_t off);
 /*
- * Writes all of it: allocates ranges, writes data, then one handle per range makes
- * it reachable and extends the size. Sets mtime/ctime. Returns len or -errno: -EFBIG,
- * -ENOSPC, -EDQUOT, -EIO, -EROFS, -EPERM (immutable). On -errno nothing past the old
- * size became visible. root: may use reserved blocks.
+ * Allocates ranges, writes data, then one handle per range makes it reachable and extends
+ * the size. Sets mtime/ctime. Returns the bytes written, fewer than len only when the rest
+ * failed (writing that again says why), or -errno when none was: -EFBIG, -ENOSPC, -EDQUOT,
+ * -EIO, -EROFS, -EPERM (immutable). root: may use reserved blocks.
  */
 ssize_t file_write(struct inode *inode, const void *buf, size_t len, uint64_t off, bool root);
 /* Sets the size: frees blocks beyond, zeroes the tail of the last block. Long ones are
