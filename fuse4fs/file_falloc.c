@@ -262,12 +262,12 @@ int file_fallocate(struct inode *inode, int mode, uint64_t off, uint64_t len, bo
 		off = MIN(off, max);
 		len = max - off;
 	}
-	rwlock_write(&inode->io);
+	file_exclude(inode);
 	if (current_flags(inode) & EXT2_IMMUTABLE_FL)
 		err = -EPERM;
 	else
 		err = falloc_locked(inode, mode, off, off + len, root);
-	rwlock_write_unlock(&inode->io);
+	file_unexclude(inode);
 	if (!err && inode->fs->opt.sync)
 		err = inode_sync(inode, false);
 	return err;

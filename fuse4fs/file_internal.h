@@ -34,6 +34,15 @@ unsigned file_insert_credits(struct inode *inode, uint64_t pblk, uint32_t len);
 int file_insert(struct handle *h, struct inode *inode, const struct run *run);
 
 /*
+ * inode->io, fair to those who want it exclusively: rwlocks prefer readers, and a file
+ * that is read without a break would never be truncated. Not recursive.
+ */
+void file_share(struct inode *inode) ACQUIRE_SHARED(inode->io);
+void file_unshare(struct inode *inode) RELEASE_SHARED(inode->io);
+void file_exclude(struct inode *inode) ACQUIRE(inode->io);
+void file_unexclude(struct inode *inode) RELEASE(inode->io);
+
+/*
  * Claims: writers that allocate hold the blocks they are about to map, so that no
  * two of them allocate or zero-pad the same block (file_range.c).
  */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Claims on ranges of blocks, and small things the file operations share. */
+/* Who may touch which data, and small things the file operations share. */
 #include <errno.h>
 
 #include "../transport/blkdev.h"
@@ -11,6 +11,45 @@ bool file_is_mapped(struct inode *inode)
 		return false;
 	return S_ISREG(inode->mode) || S_ISDIR(inode->mode) ||
 	       (S_ISLNK(inode->mode) && !inode_is_fast_symlink(inode));
+}
+
+void file_share(struct inode *inode) NO_TSA
+{
+	struct map_cache *mc = map_cache_of(inode);
+
+	if (mc && atomic_load(&mc->cutters)) {
+		mutex_lock(&mc->lock);
+		while (atomic_load(&mc->cutters))
+			cond_wait(&mc->unclaimed, &mc->lock);
+		mutex_unlock(&mc->lock);
+	}
+	rwlock_read(&inode->io);
+}
+
+void file_unshare(struct inode *inode) NO_TSA
+{
+	rwlock_read_unlock(&inode->io);
+}
+
+void file_exclude(struct inode *inode) NO_TSA
+{
+	struct map_cache *mc = map_cache_of(inode);
+
+	if (mc)
+		atomic_fetch_add(&mc->cutters, 1);
+	rwlock_write(&inode->io);
+	if (!mc)
+		return;
+	/* Those held back now wait for the lock itself. */
+	mutex_lock(&mc->lock);
+	atomic_fetch_sub(&mc->cutters, 1);
+	cond_broadcast(&mc->unclaimed);
+	mutex_unlock(&mc->lock);
+}
+
+void file_unexclude(struct inode *inode) NO_TSA
+{
+	rwlock_write_unlock(&inode->io);
 }
 
 static bool is_claimed(const struct map_cache *mc, uint64_t lblk, uint64_t end)

@@ -150,7 +150,7 @@ ssize_t file_read(struct inode *inode, void *buf, size_t len, uint64_t off)
 		return err;
 	if (off > INT64_MAX || len > INT64_MAX - off)
 		return -EINVAL;
-	rwlock_read(&inode->io);
+	file_share(inode);
 	while (done < len) {
 		n = read_some(inode, (uint8_t *)buf + done, len - done, off + done, &size);
 		if (n <= 0)
@@ -159,6 +159,6 @@ ssize_t file_read(struct inode *inode, void *buf, size_t len, uint64_t off)
 	}
 	if (n >= 0 && done > 0)
 		read_ahead(inode, off, done, size);
-	rwlock_read_unlock(&inode->io);
+	file_unshare(inode);
 	return n < 0 && done == 0 ? n : (ssize_t)done;
 }

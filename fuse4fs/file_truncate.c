@@ -104,11 +104,11 @@ int file_truncate(struct inode *inode, uint64_t size)
 		return err;
 	if (is_too_big(inode, size))
 		return -EFBIG;
-	rwlock_write(&inode->io);
+	file_exclude(inode);
 	err = file_inline_truncate(inode, size);
 	if (!err)
 		err = truncate_mapped(inode, size);
-	rwlock_write_unlock(&inode->io);
+	file_unexclude(inode);
 	if (err < 0)
 		return err;
 	return inode->fs->opt.sync ? inode_sync(inode, false) : 0;
@@ -121,7 +121,7 @@ int file_free_all(struct inode *inode)
 
 	if (err)
 		return err;
-	rwlock_write(&inode->io);
+	file_exclude(inode);
 	rwlock_write(&inode->lock);
 	map_discard_prealloc(inode);
 	if (file_is_mapped(inode))
@@ -129,7 +129,7 @@ int file_free_all(struct inode *inode)
 	rwlock_write_unlock(&inode->lock);
 	if (file_is_mapped(inode))
 		err = file_unmap(inode, 0, MAP_END, NULL);
-	rwlock_write_unlock(&inode->io);
+	file_unexclude(inode);
 	return err;
 }
 

@@ -247,7 +247,7 @@ static uint64_t current_size(struct inode *inode)
 static int clear_gap(const struct write *w)
 {
 	struct inode *inode = w->inode;
-	uint64_t size = current_size(inode), now = size, end;
+	uint64_t size = current_size(inode), now, end;
 	struct file_claim claim;
 	int err = 0;
 
@@ -334,7 +334,7 @@ ssize_t file_write(struct inode *inode, const void *buf, size_t len, uint64_t of
 
 	if (err || len == 0)
 		return err;
-	rwlock_read(&inode->io);
+	file_share(inode);
 	err = may_change(inode, len, off, &is_inline);
 	if (!err && is_inline) {
 		err = file_inline_write(inode, buf, len, off, root);
@@ -342,7 +342,7 @@ ssize_t file_write(struct inode *inode, const void *buf, size_t len, uint64_t of
 	}
 	if (!err)
 		n = write_blocks(&w);
-	rwlock_read_unlock(&inode->io);
+	file_unshare(inode);
 	if (err < 0)
 		return err;
 	if (n > 0 && inode->fs->opt.sync)

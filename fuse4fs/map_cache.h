@@ -20,7 +20,8 @@ struct map_cache {
 	unsigned nruns, victim;
 	/* [lock] Block ranges claimed by writers (file_range.c). */
 	struct list claims;
-	struct cond unclaimed;
+	struct cond unclaimed;			/* a claim or a cutter has gone */
+	atomic_uint cutters;			/* waiting for inode->io exclusively */
 	/* Reserved blocks and where in the file they are to go (map_window.h). */
 	struct inode *inode;			/* [init only] */
 	struct prealloc window[MAP_WINDOWS];	/* [inode->lock] len 0: none */

@@ -91,9 +91,13 @@ static UNUSED void scratch_new(struct scratch *s, uint64_t size, const char *mkf
 	scratch_open(s);
 }
 
-/* Closes it and lets e2fsck look. */
+/* Closes it and lets e2fsck look. No handle may have changed more than it asked for. */
 static UNUSED void scratch_check(struct scratch *s)
 {
+	struct txn_stats stats;
+
+	txn_get_stats(s->fs, &stats);
+	assert_int_equal(stats.overdrawn, 0);
 	assert_int_equal(fs_close(s->fs), 0);
 	assert_int_equal(blkdev_close(s->dev), 0);
 	s->fs = NULL;

@@ -474,75 +474,123 @@ static void everything_at_once(void **state)
 	scratch_free(&s);
 }
 
-/* Changes of all kinds on a fragmented file; stops at the first error. */
-static int faulty_steps(struct inode *inode, uint8_t *buf)
+static atomic_bool readers_stop;
+
+static void *read_without_a_break(void *arg)
+{
+	struct worker *w = arg;
+	static uint8_t buf[WORKERS][256 << 10];
+
+	while (!atomic_load(&readers_stop))
+		file_read(w->inode, buf[w->id], sizeof(buf[0]), 0);
+	return NULL;
+}
+
+/* Hangs if readers can keep a truncation out. */
+static void truncation_gets_its_turn(void **state)
+{
+	struct scratch s;
+	struct inode *inode;
+	struct worker w[WORKERS];
+	static uint8_t buf[256 << 10];
+
+	scratch_new(&s, 16 << 20, "-b 4096");
+	inode = scratch_file(&s, "f");
+	assert_int_equal(file_write(inode, buf, sizeof(buf), 0, true), sizeof(buf));
+	atomic_store(&readers_stop, false);
+	for (unsigned i = 0; i < WORKERS; i++) {
+		w[i] = (struct worker) { .inode = inode, .id = i };
+		assert_int_equal(pthread_create(&w[i].thread, NULL, read_without_a_break, &w[i]), 0);
+	}
+	for (unsigned i = 0; i < 20; i++)
+		assert_int_equal(file_truncate(inode, sizeof(buf)), 0);
+	atomic_store(&readers_stop, true);
+	for (unsigned i = 0; i < WORKERS; i++)
+		pthread_join(w[i].thread, NULL);
+	inode_put(inode);
+	scratch_check(&s);
+	scratch_free(&s);
+}
+
+/* Changes of all kinds on a fragmented file; goes on after errors. */
+static void faulty_steps(struct inode *inode, uint8_t *buf)
 {
 	uint64_t bs = inode->fs->block_size;
-	int err = 0;
 
-	for (unsigned i = 0; i < 12 && !err; i++)
-		err = MIN(file_write(inode, buf, 900, i * 3 * bs, true), 0);
-	if (!err)
-		err = MIN(file_write(inode, buf, 20000, 100, true), 0);
-	if (!err)
-		err = file_fallocate(inode, 0, 40 * bs, 20 * bs, true);
-	if (!err)
-		err = MIN(file_write(inode, buf, 3 * bs, 45 * bs + 17, true), 0);
-	if (!err)
-		err = file_fallocate(inode, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 3000, 9000, true);
-	if (!err)
-		err = inode_sync(inode, false);
-	if (!err)
-		err = file_truncate(inode, 5 * bs + 100);
-	if (!err)
-		err = MIN(file_read(inode, buf, 20000, 0), 0);
-	return err ? err : fs_sync(inode->fs);
+	for (unsigned i = 0; i < 12; i++)
+		file_write(inode, buf, 900, i * 3 * bs, true);
+	file_write(inode, buf, 20000, 100, true);
+	file_fallocate(inode, 0, 40 * bs, 20 * bs, true);
+	file_write(inode, buf, 3 * bs, 45 * bs + 17, true);
+	file_fallocate(inode, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 3000, 9000, true);
+	inode_sync(inode, false);
+	file_truncate(inode, 5 * bs + 100);
+	map_cache_drop(inode);
+	file_read(inode, buf, 20000, 0);
+	fs_sync(inode->fs);
+}
+
+/* One run on a fresh copy of the image with the nth call failing; true: it was met. */
+static bool run_with_fault(struct scratch *s, const uint8_t *image, size_t size, unsigned nth,
+			   bool forever)
+{
+	static uint8_t buf[65536];
+	bool fired, quiet = true;
+	struct fs_options opt = {
+		.log = scratch_log, .log_arg = &quiet, .errors = FS_ERRORS_CONTINUE,
+	};
+	struct blkdev *faulty;
+	struct inode *inode;
+	char why[256];
+
+	memset(buf, 7, sizeof(buf));
+	assert_int_equal(file_dev_open(s->path, -1, false, &s->dev), 0);
+	assert_int_equal(blkdev_write(s->dev, image, size, 0), 0);
+	assert_int_equal(dev_fault_open(s->dev, true, &faulty), 0);
+	assert_int_equal(fs_open(faulty, &opt, &s->fs, why, sizeof(why)), 0);
+	assert_int_equal(ops_lookup(s->fs, EXT2_ROOT_INO, "f", &inode), 0);
+	dev_fault_arm(faulty, DEV_FAULT_ALL, nth, -EIO, forever);
+	faulty_steps(inode, buf);
+	fired = dev_fault_fired(faulty);
+	dev_fault_disarm(faulty);
+	inode_put(inode);
+	fs_close(s->fs);
+	assert_int_equal(blkdev_close(faulty), 0);
+	/* Recovery, then the judge. */
+	assert_int_equal(file_dev_open(s->path, -1, false, &s->dev), 0);
+	assert_int_equal(fs_open(s->dev, &opt, &s->fs, why, sizeof(why)), 0);
+	assert_int_equal(fs_close(s->fs), 0);
+	assert_int_equal(blkdev_close(s->dev), 0);
+	scratch_run(0, "e2fsck -fn %s", s->path);
+	return fired;
 }
 
 /* The image must be sound after any device call has failed, for once or for good. */
 static void any_call_may_fail(const char *mkfs, bool forever)
 {
-	static uint8_t buf[65536];
-	bool fired = true;
+	const size_t size = 8 << 20;
+	uint8_t *image = malloc(size);
+	struct scratch s;
+	unsigned nth = 1;
 
-	memset(buf, 7, sizeof(buf));
-	for (unsigned nth = 1; fired; nth++) {
-		struct fs_options opt = { .log = scratch_log, .errors = FS_ERRORS_CONTINUE };
-		struct blkdev *faulty;
-		struct inode *inode;
-		struct scratch s;
-		bool quiet = true;
-		char why[256];
-
-		scratch_new(&s, 8 << 20, mkfs);
-		inode_put(scratch_file(&s, "f"));
-		assert_int_equal(fs_close(s.fs), 0);
-		opt.log_arg = &quiet;
-		assert_int_equal(dev_fault_open(s.dev, true, &faulty), 0);
-		assert_int_equal(fs_open(faulty, &opt, &s.fs, why, sizeof(why)), 0);
-		assert_int_equal(ops_lookup(s.fs, EXT2_ROOT_INO, "f", &inode), 0);
-		dev_fault_arm(faulty, DEV_FAULT_ALL, nth, -EIO, forever);
-		faulty_steps(inode, buf);
-		fired = dev_fault_fired(faulty);
-		dev_fault_disarm(faulty);
-		inode_put(inode);
-		fs_close(s.fs);
-		assert_int_equal(blkdev_close(faulty), 0);
-		scratch_open(&s);
-		assert_int_equal(fs_close(s.fs), 0);
-		assert_int_equal(blkdev_close(s.dev), 0);
-		scratch_run(0, "debugfs -w -R 'ssv state 1' %s && debugfs -w -R 'ssv error_count 0' %s &&"
-			    " e2fsck -fn %s", s.path, s.path, s.path);
-		scratch_free(&s);
-	}
+	assert_non_null(image);
+	scratch_new(&s, size, mkfs);
+	inode_put(scratch_file(&s, "f"));
+	assert_int_equal(fs_close(s.fs), 0);
+	assert_int_equal(blkdev_read(s.dev, image, size, 0), 0);
+	assert_int_equal(blkdev_close(s.dev), 0);
+	while (run_with_fault(&s, image, size, nth, forever))
+		nth++;
+	free(image);
+	scratch_free(&s);
 }
 
 static void faults_leave_a_sound_image(void **state)
 {
-	any_call_may_fail("-b 1024", false);
-	any_call_may_fail("-b 1024", true);
-	any_call_may_fail("-b 1024 -O ^extent,^64bit", true);
-	any_call_may_fail("-b 1024 -I 512 -O inline_data", true);
+	any_call_may_fail("-b 1024 -N 32", false);
+	any_call_may_fail("-b 1024 -N 32", true);
+	any_call_may_fail("-b 1024 -N 32 -O ^extent,^64bit", true);
+	any_call_may_fail("-b 1024 -N 32 -I 512 -O inline_data", true);
 }
 
 /* Bytes behind the end, as a crash may leave them, must never show up. */
@@ -579,6 +627,76 @@ static void junk_behind_the_end_stays_hidden(void **state)
 			assert_int_equal(back[i], 0);
 		inode_put(inode);
 	}
+	scratch_check(&s);
+	scratch_free(&s);
+}
+
+/* A device that only remembers what it was told to prefetch. */
+struct hinted {
+	struct blkdev dev;
+	struct blkdev *lower;
+	uint64_t bytes, calls;
+};
+
+static int hinted_read(struct blkdev *dev, void *buf, size_t len, uint64_t off)
+{
+	return blkdev_read(((struct hinted *)dev)->lower, buf, len, off);
+}
+
+static int hinted_write(struct blkdev *dev, const void *buf, size_t len, uint64_t off)
+{
+	return blkdev_write(((struct hinted *)dev)->lower, buf, len, off);
+}
+
+static int hinted_flush(struct blkdev *dev)
+{
+	return blkdev_flush(((struct hinted *)dev)->lower);
+}
+
+static void hinted_prefetch(struct blkdev *dev, uint64_t off, uint64_t len)
+{
+	((struct hinted *)dev)->bytes += len;
+	((struct hinted *)dev)->calls++;
+}
+
+static int hinted_close(struct blkdev *dev)
+{
+	return blkdev_close(((struct hinted *)dev)->lower);
+}
+
+static void sequential_reads_are_prefetched_once(void **state)
+{
+	static const struct blkdev_ops ops = {
+		.read = hinted_read, .write = hinted_write, .flush = hinted_flush,
+		.prefetch = hinted_prefetch, .close = hinted_close,
+	};
+	struct fs_options opt = { .log = scratch_log };
+	struct hinted hinted = { .dev = { .ops = &ops } };
+	static uint8_t buf[128 << 10];
+	enum { TOTAL = 16 << 20 };
+	struct scratch s;
+	struct inode *inode;
+	char why[256];
+
+	scratch_new(&s, 64 << 20, "-b 4096");
+	assert_int_equal(fs_close(s.fs), 0);
+	hinted.lower = s.dev;
+	hinted.dev.info = s.dev->info;
+	assert_int_equal(fs_open(&hinted.dev, &opt, &s.fs, why, sizeof(why)), 0);
+	s.dev = &hinted.dev;
+	inode = scratch_file(&s, "f");
+	for (uint64_t off = 0; off < TOTAL; off += sizeof(buf))
+		assert_int_equal(file_write(inode, buf, sizeof(buf), off, true), sizeof(buf));
+	hinted.bytes = hinted.calls = 0;
+	for (uint64_t off = 0; off < TOTAL; off += sizeof(buf))
+		assert_int_equal(file_read(inode, buf, sizeof(buf), off), sizeof(buf));
+	assert_true(hinted.bytes > TOTAL * 3 / 4 && hinted.bytes <= TOTAL);
+	assert_true(hinted.calls <= 32);
+	hinted.bytes = 0;
+	for (uint64_t i = 0; i < 100; i++)
+		file_read(inode, buf, 4096, i * 7919 % (TOTAL / 4096) * 4096);
+	assert_int_equal(hinted.bytes, 0);
+	inode_put(inode);
 	scratch_check(&s);
 	scratch_free(&s);
 }
@@ -639,8 +757,10 @@ int main(void)
 		cmocka_unit_test(growing_file_is_contiguous),
 		cmocka_unit_test(writers_meet_in_blocks),
 		cmocka_unit_test(copy_and_links),
+		cmocka_unit_test(sequential_reads_are_prefetched_once),
 		cmocka_unit_test(junk_behind_the_end_stays_hidden),
 		cmocka_unit_test(everything_at_once),
+		cmocka_unit_test(truncation_gets_its_turn),
 		cmocka_unit_test(faults_leave_a_sound_image),
 	};
 
