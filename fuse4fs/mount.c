@@ -3,7 +3,7 @@
 #include "mount.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -52,9 +52,12 @@ static struct fuse_session *new_session(struct server *srv)
 	char options[OPTIONS_BYTES], program[] = "fuse4fs", with_options[] = "-o", debug[] = "-d";
 	char *argv[] = { program, with_options, options, debug, NULL };
 	struct fuse_args args = FUSE_ARGS_INIT(srv->opt->debug ? 4 : 3, argv);
+	struct fuse_session *se;
 
 	kernel_options(srv, options, sizeof(options));
-	return fuse_session_new(&args, &op_table, sizeof(op_table), srv);
+	se = fuse_session_new(&args, &op_table, sizeof(op_table), srv);
+	fuse_opt_free_args(&args);
+	return se;
 }
 
 int mount_session(struct server *srv, char *why, size_t why_len)
@@ -84,9 +87,18 @@ int mount_session(struct server *srv, char *why, size_t why_len)
 	return err;
 }
 
+static bool connection_gone(struct fuse_session *se)
+{
+	struct pollfd p = { .fd = fuse_session_fd(se) };
+
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
+}
+
 void mount_end(struct server *srv, bool still_mounted)
 {
-	if (still_mounted)
+	/* libfuse unmounts by name unless it sees the connection gone: somebody else's mount
+	 * may have that name by now. */
+	if (still_mounted || connection_gone(srv->se))
 		fuse_session_unmount(srv->se);
 	fuse_session_destroy(srv->se);
 	srv->se = NULL;

@@ -142,9 +142,9 @@ int server_run(const struct options *opt, struct daemon *daemon, int (*catch_sig
 	if (!err)
 		err = open_device(srv, &lock, why);
 	if (err) {
-		status = fail(srv, err, why);
+		fprintf(stderr, "fuse4fs: %s\n", why);	/* names what it is about itself */
 		free(srv);
-		return status;
+		return daemon_failed(daemon, err == -ENOMEM ? MNT_EX_SYSERR : MNT_EX_FAIL);
 	}
 	status = serve_fs(srv, catch_signals);
 	err = blkdev_close(srv->dev);

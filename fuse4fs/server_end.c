@@ -89,32 +89,38 @@ static void write_back(struct server *srv, int signal_fd, pthread_t *thread, boo
 		wait_until_quiet(srv, signal_fd);
 }
 
-/* True when the kernel has let go of the session. */
+static bool has_name(const struct server *srv)
+{
+	return strncmp(srv->mountpoint, "/dev/fd/", 8) != 0;
+}
+
+/* True when the mount is gone. One in use is detached later, with the session. */
 static bool unmount(struct server *srv)
 {
 	if (!mount_umount(srv->mountpoint, false, false))
 		return true;
-	daemon_log(srv->daemon, VFS_LOG_WARN, "told to end while in use: files still open are cut off");
-	mount_umount(srv->mountpoint, true, false);
+	daemon_log(srv->daemon, VFS_LOG_WARN,
+		   "told to end while in use: files still open are cut off");
 	return false;
 }
 
 static void end_by_signal(struct server *srv, int signal_fd)
 {
 	struct sync_job job = { .done_fd = eventfd(0, EFD_CLOEXEC) };
-	const bool named = srv->mountpoint[0] == '/' && strncmp(srv->mountpoint, "/dev/fd/", 8);
-	bool started = false;
+	bool started = false, unmounted = false;
 	pthread_t thread;
 
 	drain(signal_fd);
-	if (named && job.done_fd >= 0)
+	if (has_name(srv) && job.done_fd >= 0)
 		write_back(srv, signal_fd, &thread, &started, &job);
 	drain(signal_fd);
-	if (named && unmount(srv))
+	if (has_name(srv))
+		unmounted = unmount(srv);
+	if (unmounted)
 		wait_either(signal_fd, loop_done_fd(srv->loop), UNMOUNTED_MS);
 	loop_stop(srv->loop);
 	loop_join(srv->loop);
-	mount_end(srv, !named);	/* closes the connection: the thread's call returns */
+	mount_end(srv, !unmounted);	/* no connection: the thread's call returns */
 	if (started)
 		pthread_join(thread, NULL);
 	if (job.done_fd >= 0)
@@ -130,9 +136,12 @@ void server_wait_end(struct server *srv, int signal_fd)
 		return;
 	}
 	why = loop_join(srv->loop);
-	if (why != -ENODEV)
+	if (why != -ENODEV) {
 		daemon_printf(srv->daemon, VFS_LOG_WARN, "the connection to the kernel ended: %s",
 			      why ? strerror(-why) : "session closed");
-	/* Aborted, not unmounted: the dead mount is still there. */
-	mount_end(srv, why != -ENODEV);
+		/* Aborted, not unmounted: the dead mount is still there. */
+		if (has_name(srv))
+			mount_umount(srv->mountpoint, true, false);
+	}
+	mount_end(srv, false);
 }
