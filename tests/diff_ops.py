@@ -224,7 +224,7 @@ class Stream:
 
     def do_fallocate(self, p, q):
         mode = self.r.choice([0, KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE, ZERO_RANGE | KEEP_SIZE,
-                              PUNCH_HOLE, 8])
+                              PUNCH_HOLE])
         off, n = self.offset(), self.r.choice([1, 100, 4096, 10000, 65536, 300000])
 
         def run(base):

@@ -28,14 +28,14 @@ for set in $sets; do
 	# Kernels up to 6.18 at least can block for ever in writeback of inline data when
 	# the journal is full, so the kernel's side goes without that feature.
 	if [ "$set" = inline ]; then
-		truncate -s 192M "$scratch/kernel.img"
-		mke2fs -q -F -t ext4 -O ea_inode "$scratch/kernel.img"
+		truncate -s 192M "$scratch/kernel-$set.img"
+		mke2fs -q -F -t ext4 -O ea_inode "$scratch/kernel-$set.img"
 	else
-		cp --sparse=always "$image" "$scratch/kernel.img"
+		cp --sparse=always "$image" "$scratch/kernel-$set.img"
 	fi
 	serve
 	mkdir -p "$scratch/k"
-	mount -o loop,nodev,nosuid "$scratch/kernel.img" "$scratch/k" || fail "kernel mount"
+	mount -o loop,nodev,nosuid "$scratch/kernel-$set.img" "$scratch/k" || fail "kernel mount"
 	# shellcheck disable=SC2046
 	python3 "$top_tests/diff_ops.py" "$mnt" "$scratch/k" "$seed" "$count" $(extra_for "$set") \
 		>"$scratch/diff.out" 2>&1 || { cat "$scratch/diff.out" >&2; fail "$set: seed $seed"; }
@@ -45,5 +45,6 @@ for set in $sets; do
 	python3 "$top_tests/diff_ops.py" "$kmnt" "$scratch/k" 0 0 >"$scratch/diff.out" 2>&1 ||
 		{ cat "$scratch/diff.out" >&2; fail "$set: the kernel sees another tree in our image"; }
 	kumount
-	umount "$scratch/k"
+	umount "$scratch/k" || fail "umount of the kernel's side"
+	rm -f "$scratch/kernel-$set.img"
 done
