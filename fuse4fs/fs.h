@@ -181,10 +181,12 @@ int fs_may_read(struct fs *fs);
  * applies errors=. ino and pblk are 0 where none. err is a negative errno and
  * is returned, so that `return fs_error(fs, -EUCLEAN, ...)` reads well.
  */
-#define fs_error(fs, err, ino, pblk, ...) \
-	fs_error_at((fs), (err), (ino), (pblk), __func__, __LINE__, __VA_ARGS__)
-int fs_error_at(struct fs *fs, int err, uint32_t ino, uint64_t pblk, const char *func,
-		int line, const char *fmt, ...) __attribute__((format(printf, 7, 8)));
+#define fs_error(fs, err, ino, pblk, ...) ({						\
+	const int fs_error_err_ = (err);						\
+	fs_error_at((fs), fs_error_err_, (ino), (pblk), __func__, __LINE__, __VA_ARGS__); \
+	fs_error_err_; })
+void fs_error_at(struct fs *fs, int err, uint32_t ino, uint64_t pblk, const char *func,
+		 int line, const char *fmt, ...) __attribute__((format(printf, 7, 8)));
 void fs_log(struct fs *fs, enum fs_log level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -140,8 +140,8 @@ static void apply_policy(struct fs *fs, int err)
 	emit(fs, FS_LOG_ERR, "the file system is read-only from now on; run e2fsck");
 }
 
-int fs_error_at(struct fs *fs, int err, uint32_t ino, uint64_t pblk, const char *func,
-		int line, const char *fmt, ...)
+void fs_error_at(struct fs *fs, int err, uint32_t ino, uint64_t pblk, const char *func,
+		 int line, const char *fmt, ...)
 {
 	char text[LINE_SIZE];
 	size_t used = 0;
@@ -162,8 +162,7 @@ int fs_error_at(struct fs *fs, int err, uint32_t ino, uint64_t pblk, const char 
 	va_end(ap);
 	log_line(fs, FS_LOG_ERR, text);
 	if (fs->opt.readonly || !is_damage(err))
-		return err;
+		return;
 	record(fs, err, ino, pblk, func, line);
 	apply_policy(fs, err);
-	return err;
 }
