@@ -419,15 +419,21 @@ struct shared {
 	unsigned seed;
 };
 
+/* What a thread returns when it fails. */
+static void *failed(const char *why)
+{
+	return (void *)(uintptr_t)why;
+}
+
 static void *read_one(void *arg)
 {
 	struct shared *s = arg;
 	struct buf *b;
 
 	if (cache_read(s->r->c, 42, BUF_RAW, 0, &b))
-		return "failed";
+		return failed("failed");
 	if (first_word(b) != 42)
-		return "wrong";
+		return failed("wrong");
 	cache_put(b);
 	return NULL;
 }
@@ -479,16 +485,16 @@ static void *hammer(void *arg)
 		if (rand_r(&seed) % 16 == 0)
 			cache_prefetch(c, fixed, 8);
 		if (cache_read(c, fixed, BUF_RAW, 0, &b) || first_word(b) != fixed)
-			return "a fixed block is wrong";
+			return failed("a fixed block is wrong");
 		cache_put(b);
 		if (rand_r(&seed) % 8 == 0)
 			cache_drop(c, fixed, 3);
 		if (cache_new(c, own, BUF_RAW, 0, &b))
-			return "cache_new failed";
+			return failed("cache_new failed");
 		cache_pin(b);
 		put_le64(b->data, own + i);
 		if (first_word(b) != own + i)
-			return "somebody else's bytes";
+			return failed("somebody else's bytes");
 		if (rand_r(&seed) % 2)
 			cache_forget(b);
 		cache_unpin(b);

@@ -106,12 +106,12 @@ static void damaged_index_is_searched_in_order(void **state)
 		fx_reopen(&fx);
 		scribble(&fx, 0, damage[d].off, damage[d].bytes, damage[d].len);
 		reread(&fx);
-		for (unsigned i = 0; i < N; i++)
-			assert_int_equal(fx_lookup(&fx, name, fx_name(i, LEN, name), &ino), 0);
+		for (unsigned k = 0; k < N; k++)
+			assert_int_equal(fx_lookup(&fx, name, fx_name(k, LEN, name), &ino), 0);
 		assert_in_range(fx.errors, 1, 8);
 		err = 0;
-		for (unsigned i = N; i < N + 40 && !err; i++)
-			err = fx_insert(&fx, name, fx_name(i, LEN, name), 0);
+		for (unsigned k = N; k < N + 40 && !err; k++)
+			err = fx_insert(&fx, name, fx_name(k, LEN, name), 0);
 		assert_int_equal(err, -EUCLEAN);
 		fx_close(&fx);
 		fx_remove(&fx);

@@ -342,6 +342,12 @@ struct worker {
 
 enum { WORKERS = 6, SHARE = 700, STRIPES = 300 };
 
+/* What a thread returns when it fails. */
+static void *failed(const char *why)
+{
+	return (void *)(uintptr_t)why;
+}
+
 /* Each worker owns one share of every stripe: neighbours meet inside blocks. */
 static void *write_shares(void *arg)
 {
@@ -354,9 +360,9 @@ static void *write_shares(void *arg)
 		uint64_t off = ((uint64_t)stripe * WORKERS + w->id) * SHARE;
 
 		if (file_write(w->inode, buf, SHARE, off, true) != SHARE)
-			return "write";
+			return failed("write");
 		if (file_read(w->inode, back, SHARE, off) != SHARE || memcmp(buf, back, SHARE))
-			return "read back";
+			return failed("read back");
 	}
 	return NULL;
 }
