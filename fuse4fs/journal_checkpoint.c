@@ -26,7 +26,6 @@ struct work {
 };
 
 struct pass {
-	struct journal *j;
 	struct work *work;
 	size_t n;
 };
@@ -44,9 +43,9 @@ static int flush(struct journal *j)
 }
 
 /* The blocks that are not home, sorted. */
-static int collect(struct pass *p) REQUIRES(p->j->lock)
+static int collect(struct journal *j, struct pass *p) REQUIRES(j->lock)
 {
-	const struct table *t = &p->j->table;
+	const struct table *t = &j->table;
 
 	p->n = 0;
 	p->work = calloc(MAX(t->npending, 1u), sizeof(*p->work));
@@ -61,9 +60,8 @@ static int collect(struct pass *p) REQUIRES(p->j->lock)
 }
 
 /* Copies a run of neighbours from work[i] on. Returns its length; 0: work[i] is gone. */
-static size_t gather(struct pass *p, size_t i) REQUIRES(p->j->lock)
+static size_t gather(struct journal *j, struct pass *p, size_t i) REQUIRES(j->lock)
 {
-	struct journal *j = p->j;
 	uint32_t bs = j->log.block_size;
 	size_t n = 0, max = MAX(HOME_BYTES / bs, 1u);
 
@@ -82,13 +80,12 @@ static size_t gather(struct pass *p, size_t i) REQUIRES(p->j->lock)
 	return n;
 }
 
-static int write_home(struct pass *p) REQUIRES(p->j->lock)
+static int write_home(struct journal *j, struct pass *p) REQUIRES(j->lock)
 {
-	struct journal *j = p->j;
 	int err = 0;
 
 	for (size_t i = 0; i < p->n && !err; ) {
-		size_t n = gather(p, i);
+		size_t n = gather(j, p, i);
 
 		if (!n) {
 			i++;
@@ -108,14 +105,14 @@ static int write_home(struct pass *p) REQUIRES(p->j->lock)
 	return err;
 }
 
-static void settle(struct pass *p) REQUIRES(p->j->lock)
+static void settle(struct journal *j, const struct pass *p) REQUIRES(j->lock)
 {
 	for (size_t i = 0; i < p->n; i++) {
-		struct work *w = &p->work[i];
-		struct entry *e = w->in ? table_find(&p->j->table, w->pblk) : NULL;
+		const struct work *w = &p->work[i];
+		struct entry *e = w->in ? table_find(&j->table, w->pblk) : NULL;
 
 		if (e && e->in == w->in)
-			table_settle(&p->j->table, e);
+			table_settle(&j->table, e);
 	}
 }
 
@@ -174,18 +171,18 @@ static int move_tail(struct journal *j) REQUIRES(j->lock)
 /* Drops the lock meanwhile. */
 static int run_pass(struct journal *j) REQUIRES(j->lock)
 {
-	struct pass p = { .j = j };
-	int err = collect(&p);
+	struct pass p = { .n = 0 };
+	int err = collect(j, &p);
 
 	if (!err && p.n) {
-		err = write_home(&p);
+		err = write_home(j, &p);
 		if (!err) {
 			mutex_unlock(&j->lock);
 			err = flush(j);
 			mutex_lock(&j->lock);
 		}
 		if (!err)
-			settle(&p);
+			settle(j, &p);
 	}
 	free(p.work);
 	if (!err)

@@ -101,7 +101,7 @@ static void bump(_Atomic uint64_t *counter)
 			      memory_order_relaxed);
 }
 
-static void wake_one_locked(struct loop *l)
+static void wake_one_locked(struct loop *l) REQUIRES(l->lock)
 {
 	if (l->sleepers)
 		cond_signal(&l->wake);
@@ -127,26 +127,28 @@ void loop_stop(struct loop *l)
 }
 
 /* Takes the lead from a worker in WORKING. False: it has just left that state. */
-static bool unseat_locked(struct worker *w)
+static bool unseat_locked(struct loop *l, struct worker *w) REQUIRES(l->lock)
 {
 	int expected = WORKING;
 
 	if (!atomic_compare_exchange_strong(&w->state, &expected, DETACHED))
 		return false;
-	w->loop->leaders--;
+	l->leaders--;
 	return true;
 }
 
 static void pass_lead(struct worker *w)
 {
+	struct loop *l = w->loop;
+
 	if (atomic_load(&w->state) != WORKING)
 		return;
-	mutex_lock(&w->loop->lock);
-	if (unseat_locked(w)) {
-		bump(&w->loop->handed_on);
-		wake_one_locked(w->loop);
+	mutex_lock(&l->lock);
+	if (unseat_locked(l, w)) {
+		bump(&l->handed_on);
+		wake_one_locked(l);
 	}
-	mutex_unlock(&w->loop->lock);
+	mutex_unlock(&l->lock);
 }
 
 void loop_detach(void)
@@ -189,7 +191,7 @@ void loop_callback_end(void)
 }
 
 /* The deputy's look at the leaders. True: one was stuck and the lead is free. */
-static bool tick_locked(struct loop *l, bool *ret_quiet)
+static bool tick_locked(struct loop *l, bool *ret_quiet) REQUIRES(l->lock)
 {
 	bool seized = false;
 
@@ -201,7 +203,8 @@ static bool tick_locked(struct loop *l, bool *ret_quiet)
 
 		if (working || served != w->served_at_tick)
 			*ret_quiet = false;
-		if (working && served == w->served_at_tick && !l->single && unseat_locked(w)) {
+		if (working && served == w->served_at_tick && !l->single &&
+		    unseat_locked(l, w)) {
 			bump(&l->taken_over);
 			seized = true;
 		}
@@ -219,7 +222,7 @@ static struct timespec tick_time(void)
 }
 
 /* Waits for a free lead as the deputy does: looking at the clock while there is work. */
-static void wait_as_deputy_locked(struct loop *l, struct worker *w)
+static void wait_as_deputy_locked(struct loop *l, struct worker *w) REQUIRES(l->lock)
 {
 	unsigned quiet_ticks = 0;
 

@@ -387,18 +387,28 @@ static int try_rename(struct rename *r) NO_TSA
 	return err;
 }
 
-static int rename_in(struct rename *r)
+static int try_until_settled(struct rename *r)
 {
 	int err;
 
-	if (r->cross)
-		mutex_lock(&r->fs->rename_lock);
 	do {
 		put_both(r);
 		err = try_rename(r);
 	} while (err == -EAGAIN);
-	if (r->cross)
+	return err;
+}
+
+static int rename_in(struct rename *r)
+{
+	int err;
+
+	if (r->cross) {
+		mutex_lock(&r->fs->rename_lock);
+		err = try_until_settled(r);
 		mutex_unlock(&r->fs->rename_lock);
+	} else {
+		err = try_until_settled(r);
+	}
 	put_both(r);
 	inode_put(r->whiteout);
 	return err;
