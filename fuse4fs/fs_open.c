@@ -251,6 +251,9 @@ static int fs_free(struct fs *fs)
 	close_codec(fs);
 	if (fs->overlay)
 		(void)blkdev_close(fs->overlay);
+	for (size_t i = 0; i < ARRAY_LEN(fs->xattr_locks); i++)
+		mutex_fini(&fs->xattr_locks[i]);
+	mutex_fini(&fs->rename_lock);
 	mutex_fini(&fs->super_lock);
 	mutex_fini(&fs->log_lock);
 	free(fs);
@@ -276,6 +279,9 @@ int fs_open(struct blkdev *dev, const struct fs_options *opt, struct fs **ret_fs
 	fs->opt.readonly |= fs->opt.norecovery;
 	fs->state = fs->opt.readonly ? FS_RO : FS_RW;
 	fs->mount_time = fs_now();
+	for (size_t i = 0; i < ARRAY_LEN(fs->xattr_locks); i++)
+		mutex_init(&fs->xattr_locks[i]);
+	mutex_init(&fs->rename_lock);
 	mutex_init(&fs->super_lock);
 	mutex_init(&fs->log_lock);
 	ret = open_steps(fs, &why);
