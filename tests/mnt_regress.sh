@@ -1,0 +1,149 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What other ext4 servers in userspace got wrong, one check each.
+. "$(dirname "$0")/lib.sh"
+need_fuse; need python3 mke2fs setfacl getfacl setpriv debugfs fstrim lsattr
+
+img 96M -t ext4 -m 0 -O inline_data
+chmod 755 "$scratch"
+serve "suid,dev"
+cd "$mnt" || exit 1
+
+# Default ACLs go to directories as default and access ACL, to files as access ACL only.
+mkdir d
+setfacl -m u:1234:rwx -d -m u:1234:rwx d
+mkdir d/sub
+touch d/file
+getfacl -cpn d/sub | grep -q '^default:user:1234:rwx' || fail "subdirectory has no default ACL"
+getfacl -cpn d/sub | grep -q '^user:1234:rwx' || fail "subdirectory has no access ACL"
+getfacl -cpn d/file | grep -q '^user:1234:rwx' || fail "file has no access ACL"
+getfacl -cpn d/file | grep -q '^default' && fail "file has a default ACL"
+chmod 700 d/file
+setpriv --reuid=1234 --regid=1234 --clear-groups cat d/file 2>/dev/null && fail "the ACL's mask is not applied"
+
+# A set-group-ID directory hands down all 32 bits of its group.
+mkdir sg && chgrp 100000 sg && chmod 2777 sg
+setpriv --reuid=1000 --regid=1000 --clear-groups touch sg/f
+[ "$(stat -c %g sg/f)" = 100000 ] || fail "group of a child of a set-group-ID directory: $(stat -c %g sg/f)"
+
+# A read-only mode does not stop the creator, nor unlink.
+mkdir u && chown 1000:1000 u
+as_user() { setpriv --reuid=1000 --regid=1000 --groups=1000,77777 "$@"; }
+as_user sh -c 'umask 0222 && echo x >u/ro && rm -f u/ro && [ ! -e u/ro ]' || fail "create 0444, write, unlink"
+
+# Supplementary groups count.
+mkdir grp && chgrp 77777 grp && chmod 770 grp
+as_user touch grp/f || fail "supplementary group has no access"
+setpriv --reuid=1000 --regid=1000 --clear-groups touch grp/g 2>/dev/null && fail "outsider has access"
+
+# O_TMPFILE, and giving it a name.
+python3 - <<'P' || fail "O_TMPFILE"
+import ctypes, os
+f = os.open(".", os.O_TMPFILE | os.O_RDWR, 0o600)
+os.write(f, b"tmp content")
+assert ctypes.CDLL(None).linkat(-100, b"/proc/self/fd/%d" % f, -100, b"linked", 0x400) == 0
+os.close(f)
+assert open("linked").read() == "tmp content"
+g = os.open(".", os.O_TMPFILE | os.O_RDWR, 0o600)
+os.write(g, b"gone")
+os.close(g)
+P
+
+# Holes are seen.
+python3 - <<'P' || fail "SEEK_DATA and SEEK_HOLE"
+import os
+f = os.open("sparse", os.O_CREAT | os.O_RDWR)
+os.pwrite(f, b"a" * 4096, 1 << 20)
+os.ftruncate(f, 8 << 20)
+os.fsync(f)
+assert os.lseek(f, 0, os.SEEK_DATA) == 1 << 20
+assert os.lseek(f, 1 << 20, os.SEEK_HOLE) == (1 << 20) + 4096
+try:
+    os.lseek(f, 2 << 20, os.SEEK_DATA)
+    raise SystemExit("data behind the last block")
+except OSError as e:
+    assert e.errno == 6
+P
+
+# fallocate that does not fit extends nothing; a full file system says so.
+python3 - <<'P' || fail "fallocate on a full file system"
+import errno, os
+f = os.open("big", os.O_CREAT | os.O_RDWR)
+try:
+    os.posix_fallocate(f, 0, 1 << 40)
+    raise SystemExit("1 TiB fitted")
+except OSError as e:
+    assert e.errno in (errno.ENOSPC, errno.EFBIG), e
+assert os.fstat(f).st_size == 0
+os.unlink("big")
+P
+
+# df of mke2fs -m 0 has no hidden reserve, and a fragment size.
+python3 - <<'P' || fail "statfs"
+import os
+s = os.statvfs(".")
+assert s.f_frsize == s.f_bsize == 4096 or s.f_frsize == 1024, (s.f_frsize, s.f_bsize)
+assert s.f_bfree == s.f_bavail, (s.f_bfree, s.f_bavail)
+assert s.f_namemax == 255
+P
+
+# The inline data attribute is not for users.
+printf small >inline
+getfattr -d -m - inline 2>/dev/null | grep -q 'system.data' && fail "system.data is listed"
+python3 -c '
+import os
+for f in (lambda: os.getxattr("inline", "system.data"), lambda: os.removexattr("inline", "system.data")):
+    try:
+        f()
+        raise SystemExit("system.data is reachable")
+    except OSError:
+        pass' || fail "system.data"
+[ "$(cat inline)" = small ] || fail "inline content"
+
+# Truncation on open, appending, long names.
+echo abc >t; echo 1 >t; [ "$(cat t)" = 1 ] || fail "O_TRUNC leaves a tail"
+echo a >>t; [ "$(tr '\n' ' ' <t)" = "1 a " ] || fail "O_APPEND"
+python3 - <<'P' || fail "long names"
+import errno
+try:
+    open("n" * 256, "w")
+    raise SystemExit("a name of 256 bytes was taken")
+except OSError as e:
+    assert e.errno == errno.ENAMETOOLONG
+open("n" * 255, "w").close()
+P
+
+# Immutable and append-only.
+echo x >imm; chattr +i imm
+(echo y >imm) 2>/dev/null && fail "immutable file was written"
+rm -f imm 2>/dev/null && fail "immutable file was removed"
+chattr -i imm && rm imm || fail "chattr -i"
+echo x >app; chattr +a app
+(echo y >app) 2>/dev/null && fail "append-only file was truncated"
+echo y >>app || fail "append-only file cannot be appended to"
+chattr -a app
+lsattr -d d >/dev/null || fail "lsattr of a directory"
+
+# Times: nanoseconds, before 1970, after 2038.
+touch -d '2100-01-02 03:04:05.123456789 UTC' far
+touch -d '1905-01-02 03:04:05 UTC' past
+[ "$(TZ=UTC stat -c %y far)" = "2100-01-02 03:04:05.123456789 +0000" ] || fail "times after 2038"
+[ "$(TZ=UTC stat -c %y past | cut -c1-19)" = "1905-01-02 03:04:05" ] || fail "times before 1970"
+
+fstrim "$mnt" || fail "fstrim"
+cd / || exit 1
+unserve
+clean_image
+
+# What nobody synced is on the image some seconds later, whatever happens then.
+serve
+mkdir "$mnt/later" && echo text >"$mnt/later/file"
+chown 1:1 "$mnt/later/file"
+sleep 9
+kill -9 "$server"
+{ wait "$server"; } 2>/dev/null
+umount -l "$mnt"
+e2fsck -fy -E journal_only "$image" >/dev/null 2>&1
+e2fsck -fy "$image" >"$scratch/fsck.log" 2>&1
+debugfs -R "cat /later/file" "$image" 2>/dev/null | grep -q text || fail "nothing on the image after 9 s"
+exit 0
