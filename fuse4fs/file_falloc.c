@@ -48,10 +48,11 @@ static int fill_hole(struct inode *inode, uint64_t *lblk, uint64_t end, bool roo
 		return err;
 	}
 	err = file_insert(&h, inode, &run);
-	if (!err)
+	if (!err) {
+		*lblk += run.len;
 		err = inode_store(&h, inode, true);
+	}
 	txn_stop(&h);
-	*lblk += run.len;
 	return err;
 }
 
@@ -68,7 +69,7 @@ static int make_unwritten(struct inode *inode, uint64_t *lblk, uint64_t end)
 	err = map_convert(&h, inode, *lblk, len, true);
 	err2 = inode_store(&h, inode, true);
 	txn_stop(&h);
-	*lblk += len;
+	*lblk += err ? 0 : len;
 	return err ? err : err2;
 }
 
@@ -103,6 +104,7 @@ static uint64_t free_blocks(struct fs *fs)
 /* Makes [lblk, end) allocated; with zero, also unwritten. */
 static int allocate(struct inode *inode, uint64_t lblk, uint64_t end, bool zero, bool root)
 {
+	unsigned tries = 0;
 	uint64_t holes;
 	int err;
 
@@ -118,6 +120,8 @@ static int allocate(struct inode *inode, uint64_t lblk, uint64_t end, bool zero,
 		rwlock_write(&inode->lock);
 		err = unwritten_step(inode, &lblk, end, zero, root);
 		rwlock_write_unlock(&inode->lock);
+		if (group_retry(inode->fs, err, &tries))
+			err = 0;
 	}
 	return err;
 }

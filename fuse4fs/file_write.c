@@ -294,6 +294,7 @@ static int finish(const struct write *w)
 static ssize_t write_blocks(const struct write *w)
 {
 	uint64_t at = w->from;
+	unsigned tries = 0;
 	ssize_t n = 0;
 	int err;
 
@@ -303,6 +304,8 @@ static ssize_t write_blocks(const struct write *w)
 	while (at < w->end && n >= 0) {
 		n = write_some(w, at);
 		at += n > 0 ? n : 0;
+		if (group_retry(w->inode->fs, MIN(n, 0), &tries))
+			n = 0;
 	}
 	if (at == w->from)
 		return n;

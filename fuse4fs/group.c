@@ -242,6 +242,16 @@ bool group_pending(struct fs *fs)
 	       atomic_load(&fs->groups->pending_inodes) > 0;
 }
 
+bool group_retry(struct fs *fs, int err, unsigned *tries)
+{
+	enum { MAX_TRIES = 2 };
+
+	if (err != -ENOSPC || *tries == MAX_TRIES || !group_pending(fs))
+		return false;
+	++*tries;
+	return txn_commit_now(fs) == 0;
+}
+
 int group_inode_loc(struct fs *fs, uint32_t ino, uint64_t *ret_pblk, uint32_t *ret_off)
 {
 	uint32_t g, index, per_block = fs->block_size / fs->inode_size;

@@ -32,11 +32,14 @@ int group_seal(struct fs *fs);
 void group_release_blocks(struct fs *fs, uint64_t pblk, uint64_t n);
 void group_release_inode(struct fs *fs, uint32_t ino);
 
-/*
- * True when something freed waits for its commit. After -ENOSPC inside a handle: stop the
- * handle, txn_commit_now, and try once more. (balloc_reserve does so by itself.)
- */
+/* True when something freed waits for its commit. */
 bool group_pending(struct fs *fs);
+/*
+ * True when err is -ENOSPC and a commit has since given freed blocks or inodes back: what
+ * failed, inside a handle that has been stopped, is worth another try. *tries is 0 at first
+ * and bounds them. (balloc_reserve commits by itself.) Waits; no handle may be open.
+ */
+bool group_retry(struct fs *fs, int err, unsigned *tries);
 
 /*
  * Blocks (balloc.c). Reservation is in core only and needs no handle, so that

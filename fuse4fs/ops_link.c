@@ -2,6 +2,7 @@
 /* Names of existing inodes: link, unlink, rmdir. */
 #include <errno.h>
 
+#include "group.h"
 #include "ops_internal.h"
 #include "orphan.h"
 
@@ -204,6 +205,7 @@ static int link_locked(struct inode *dir, struct inode *inode, const char *name,
 int ops_link(struct fs *fs, uint32_t ino, uint32_t dir_ino, const char *name, struct inode **ret)
 {
 	struct inode *dir, *inode, *pair[2];
+	unsigned tries = 0;
 	size_t len;
 	int err = fs_may_write(fs);
 
@@ -220,9 +222,11 @@ int ops_link(struct fs *fs, uint32_t ino, uint32_t dir_ino, const char *name, st
 	}
 	pair[0] = dir;
 	pair[1] = inode;
-	inode_lock_many(pair, 2);
-	err = link_locked(dir, inode, name, len);
-	inode_unlock_many(pair, 2);
+	do {
+		inode_lock_many(pair, 2);
+		err = link_locked(dir, inode, name, len);
+		inode_unlock_many(pair, 2);
+	} while (group_retry(fs, err, &tries));
 	inode_put(dir);
 	if (err) {
 		inode_put(inode);

@@ -160,6 +160,7 @@ int ops_make(struct fs *fs, uint32_t dir_ino, const char *name, uint16_t mode, d
 	     const char *target, const struct cred *cred, struct inode **ret)
 {
 	struct inode *dir, *inode = NULL;
+	unsigned tries = 0;
 	size_t len;
 	int err = fs_may_write(fs);
 
@@ -171,9 +172,13 @@ int ops_make(struct fs *fs, uint32_t dir_ino, const char *name, uint16_t mode, d
 		err = ops_get_dir(fs, dir_ino, &dir);
 	if (err)
 		return err;
-	rwlock_write(&dir->lock);
-	err = make_in_dir(dir, name, len, mode, rdev, target, cred, &inode);
-	rwlock_write_unlock(&dir->lock);
+	do {
+		inode_put(inode);
+		inode = NULL;
+		rwlock_write(&dir->lock);
+		err = make_in_dir(dir, name, len, mode, rdev, target, cred, &inode);
+		rwlock_write_unlock(&dir->lock);
+	} while (group_retry(fs, err, &tries));
 	inode_put(dir);
 	if (err) {
 		inode_put(inode);
@@ -212,15 +217,20 @@ int ops_tmpfile(struct fs *fs, uint32_t dir_ino, uint16_t mode, const struct cre
 		struct inode **ret)
 {
 	struct inode *dir, *inode = NULL;
+	unsigned tries = 0;
 	int err = fs_may_write(fs);
 
 	if (!err)
 		err = ops_get_dir(fs, dir_ino, &dir);
 	if (err)
 		return err;
-	rwlock_write(&dir->lock);
-	err = tmpfile_in_dir(dir, mode, cred, &inode);
-	rwlock_write_unlock(&dir->lock);
+	do {
+		inode_put(inode);
+		inode = NULL;
+		rwlock_write(&dir->lock);
+		err = tmpfile_in_dir(dir, mode, cred, &inode);
+		rwlock_write_unlock(&dir->lock);
+	} while (group_retry(fs, err, &tries));
 	inode_put(dir);
 	if (err) {
 		inode_put(inode);

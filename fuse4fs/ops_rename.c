@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <linux/fs.h>
 
+#include "group.h"
 #include "ops_internal.h"
 
 struct rename {
@@ -389,12 +390,15 @@ static int try_rename(struct rename *r) NO_TSA
 
 static int try_until_settled(struct rename *r)
 {
+	unsigned tries = 0;
 	int err;
 
 	do {
 		put_both(r);
+		inode_put(r->whiteout);
+		r->whiteout = NULL;
 		err = try_rename(r);
-	} while (err == -EAGAIN);
+	} while (err == -EAGAIN || group_retry(r->fs, err, &tries));
 	return err;
 }
 
