@@ -226,7 +226,9 @@ int super_set_label(struct handle *h, const char label[16])
 /* [super_lock] */
 static void encode_mounted(struct fs *fs, struct ext2_super_block *sb)
 {
-	put_le16(&sb->s_state, le16toh(sb->s_state) & ~EXT2_VALID_FS);
+	/* With a journal, needs_recovery says it: after a replay all is well. */
+	if (!fs->has_journal)
+		put_le16(&sb->s_state, le16toh(sb->s_state) & ~EXT2_VALID_FS);
 	put_le16(&sb->s_mnt_count, le16toh(sb->s_mnt_count) + 1);
 	put_time(&sb->s_mtime, &sb->s_mtime_hi, (uint64_t)fs->mount_time.tv_sec);
 }

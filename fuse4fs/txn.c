@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 
+#include "journal.h"
 #include "txn_mgr.h"
 
 enum {
@@ -322,7 +323,10 @@ int txn_open(struct fs *fs, struct txn_mgr **ret)
 	cond_init(&m->drained);
 	cond_init(&m->done);
 	cond_init(&m->wake);
-	err = commit_home_open(fs, &m->writer);
+	if (fs->has_journal && !fs->opt.readonly)
+		err = journal_open(fs, &m->writer);
+	else
+		err = commit_home_open(fs, &m->writer);
 	if (err)
 		goto out;
 	set_bounds(m);

@@ -60,6 +60,7 @@ static void opens_and_closes_clean(void **state)
 {
 	for (size_t i = 0; i < ARRAY_LEN(variants); i++) {
 		struct ext2_super_block before, during, after;
+		bool journal;
 		struct image img;
 
 		image_make(&img, 64 * MIB, variants[i]);
@@ -70,7 +71,12 @@ static void opens_and_closes_clean(void **state)
 		read_super(img.path, &after);
 		assert_int_equal(img.errors, 0);
 		assert_true(before.s_state & EXT2_VALID_FS);
-		assert_int_equal(during.s_mnt_count, before.s_mnt_count + 1);
+		journal = before.s_feature_compat & EXT3_FEATURE_COMPAT_HAS_JOURNAL;
+		assert_int_equal(!!(during.s_feature_incompat & EXT3_FEATURE_INCOMPAT_RECOVER),
+				 journal);
+		assert_int_equal(!!(during.s_state & EXT2_VALID_FS), journal);
+		assert_false(after.s_feature_incompat & EXT3_FEATURE_INCOMPAT_RECOVER);
+		assert_int_equal(after.s_mnt_count, before.s_mnt_count + 1);
 		assert_true(after.s_state & EXT2_VALID_FS);
 		assert_int_equal(after.s_free_blocks_count, before.s_free_blocks_count);
 		assert_int_equal(after.s_free_inodes_count, before.s_free_inodes_count);
@@ -399,7 +405,7 @@ static void errors_are_recorded_and_stop_writing(void **state)
 	assert_int_equal(sb.s_first_error_block, 34);
 	assert_int_equal(sb.s_last_error_errcode, 5);
 	assert_true(sb.s_state & EXT2_ERROR_FS);
-	assert_false(sb.s_state & EXT2_VALID_FS);
+	assert_true(sb.s_feature_incompat & EXT3_FEATURE_INCOMPAT_RECOVER);
 	image_free(&img);
 }
 
