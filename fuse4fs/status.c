@@ -75,7 +75,16 @@ static void add_fs(struct json_object *o, struct vfs *v)
 	add_string(g, "aborted", s.journal_aborted ? "yes" : "no");
 	add_int(g, "commits", s.commits);
 	add_int(g, "blocks", s.commit_blocks);
+	add_int(g, "blocks_per_commit", s.commits ? s.commit_blocks / s.commits : 0);
 	add_int(g, "last_commit_us", s.last_commit_us);
+	add_int(g, "running_blocks", s.running_blocks);
+	if (!s.has_journal)
+		return;
+	add_int(g, "log_blocks", s.log_blocks);
+	add_int(g, "log_free", s.log_free);
+	add_int(g, "checkpoints", s.checkpoints);
+	add_int(g, "checkpoint_blocks", s.checkpoint_blocks);
+	add_int(g, "checkpoint_lag", s.checkpoint_lag);
 }
 
 static void add_device(struct json_object *o, struct blkdev *dev)

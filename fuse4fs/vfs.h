@@ -174,7 +174,9 @@ struct vfs_stats {
 	const char *state;	/* "rw", "ro", "shutdown" */
 	uint64_t errors;
 	uint64_t cache_hits, cache_misses, cache_bytes, cache_limit, cache_dirty;
-	uint64_t commits, commit_blocks, last_commit_us;
+	uint64_t commits, commit_blocks, last_commit_us, running_blocks;
+	/* Of the journal, 0 without one; see struct txn_stats. */
+	uint64_t log_blocks, log_free, checkpoints, checkpoint_blocks, checkpoint_lag;
 	uint64_t inodes_cached, inode_hits, inode_misses;
 	uint64_t nodes_known;
 	bool journal_aborted, has_journal;
