@@ -134,7 +134,7 @@ int file_inline_to_blocks(struct inode *inode, bool root)
 	return err;
 }
 
-/* A copy of the content, at least `end` bytes long, if that fits inline: 1, 0 or -errno. */
+/* A copy of the content, at least `end` bytes long; left NULL if that does not fit inline. */
 static int load_fitting(struct inode *inode, uint64_t end, uint8_t **ret_data)
 {
 	size_t used, max;
@@ -145,20 +145,19 @@ static int load_fitting(struct inode *inode, uint64_t end, uint8_t **ret_data)
 		return err;
 	if (MAX(end, inode->size) > max)
 		return 0;
-	err = load(inode, MAX(end, inode->size), ret_data);
-	return err ? err : 1;
+	return load(inode, MAX(end, inode->size), ret_data);
 }
 
 static int write_locked(struct inode *inode, const void *buf, size_t len, uint64_t off, bool root)
 {
 	uint64_t end = MAX(off + len, inode->size);
 	AUTOFREE uint8_t *data = NULL;
-	int ret, err;
+	int err;
 
-	ret = load_fitting(inode, end, &data);
-	if (ret < 0)
-		return ret;
-	if (ret > 0) {
+	err = load_fitting(inode, end, &data);
+	if (err)
+		return err;
+	if (data) {
 		memcpy(data + off, buf, len);
 		err = store(inode, data, end);
 		if (err != -ENOSPC)
@@ -184,9 +183,9 @@ static int zero_locked(struct inode *inode, uint64_t off, uint64_t end)
 	int ret;
 
 	ret = load_fitting(inode, inode->size, &data);
-	if (ret < 0)
+	if (ret)
 		return ret;
-	if (ret == 0)
+	if (!data)
 		return to_blocks_locked(inode, true);
 	end = MIN(end, inode->size);
 	if (off < end)
@@ -211,15 +210,13 @@ static int truncate_locked(struct inode *inode, uint64_t size)
 	AUTOFREE uint8_t *data = NULL;
 	int ret;
 
-	if (size > inode->size) {
+	if (size > inode->size)
 		ret = load_fitting(inode, size, &data);
-	} else {
+	else
 		ret = load(inode, size, &data);
-		ret = ret ? ret : 1;
-	}
-	if (ret < 0)
+	if (ret)
 		return ret;
-	if (ret == 0)
+	if (!data)
 		return to_blocks_locked(inode, true);
 	ret = store(inode, data, size);
 	return ret ? ret : 1;

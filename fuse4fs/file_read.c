@@ -21,13 +21,13 @@ struct chunk {
 	bool zero;
 };
 
-/* Fills chunks for [off, off + len); returns how many, or -errno. */
+/* Fills up to RUNS chunks for the beginning of [off, off + len). */
 static int find_chunks(struct inode *inode, uint64_t off, size_t len, struct chunk *chunks,
-		       size_t *ret_len)
+		       unsigned *ret_n, size_t *ret_len)
 {
 	struct fs *fs = inode->fs;
 	size_t done = 0;
-	int n = 0;
+	unsigned n = 0;
 
 	while (done < len) {
 		uint64_t at = off + done, skip = fs_block_off(fs, at);
@@ -40,7 +40,8 @@ static int find_chunks(struct inode *inode, uint64_t off, size_t len, struct chu
 		c.len = MIN(len - done, fs_off(fs, run.len) - skip);
 		c.zero = run.flags;
 		c.dev_off = fs_off(fs, run.pblk) + skip;
-		if (last && last->zero == c.zero && (c.zero || last->dev_off + last->len == c.dev_off))
+		if (last && last->zero == c.zero &&
+		    (c.zero || last->dev_off + last->len == c.dev_off))
 			last->len += c.len;
 		else if (n == RUNS)
 			break;
@@ -48,13 +49,15 @@ static int find_chunks(struct inode *inode, uint64_t off, size_t len, struct chu
 			chunks[n++] = c;
 		done += c.len;
 	}
+	*ret_n = n;
 	*ret_len = done;
-	return n;
+	return 0;
 }
 
-static int read_chunks(struct fs *fs, uint8_t *buf, const struct chunk *chunks, int n)
+static int read_chunks(struct fs *fs, uint8_t *buf, const struct chunk *chunks,
+		       unsigned n)
 {
-	for (int i = 0; i < n; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		const struct chunk *c = &chunks[i];
 		int err = 0;
 
@@ -98,15 +101,15 @@ static void read_ahead(struct inode *inode, uint64_t off, size_t len, uint64_t s
 	struct fs *fs = inode->fs;
 	struct chunk chunks[RUNS];
 	uint64_t from, to;
+	unsigned n = 0;
 	size_t found;
-	int n;
 
 	if (!fs->dev->ops->prefetch || !ahead_due(inode, off, len, size, &from, &to))
 		return;
 	rwlock_read(&inode->lock);
-	n = find_chunks(inode, from, to - from, chunks, &found);
+	find_chunks(inode, from, to - from, chunks, &n, &found);
 	rwlock_read_unlock(&inode->lock);
-	for (int i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++)
 		if (!chunks[i].zero)
 			blkdev_prefetch(fs->dev, chunks[i].dev_off, chunks[i].len);
 }
@@ -117,26 +120,23 @@ static ssize_t read_some(struct inode *inode, uint8_t *buf, size_t len, uint64_t
 {
 	struct chunk chunks[RUNS];
 	size_t found = 0;
-	int n = 0;
+	unsigned n = 0;
+	int err = 0;
 
 	rwlock_read(&inode->lock);
 	*ret_size = inode->size;
 	len = off < inode->size ? MIN(len, inode->size - off) : 0;
 	if (len && inode_is_inline(inode)) {
-		n = file_inline_read_locked(inode, buf, len, off);
+		err = file_inline_read_locked(inode, buf, len, off);
 		rwlock_read_unlock(&inode->lock);
-		return n < 0 ? n : (ssize_t)len;
+		return err < 0 ? err : (ssize_t)len;
 	}
 	if (len)
-		n = find_chunks(inode, off, len, chunks, &found);
+		err = find_chunks(inode, off, len, chunks, &n, &found);
 	rwlock_read_unlock(&inode->lock);
-	if (n > 0) {
-		int err = read_chunks(inode->fs, buf, chunks, n);
-
-		if (err)
-			return err;
-	}
-	return n < 0 ? n : (ssize_t)found;
+	if (!err)
+		err = read_chunks(inode->fs, buf, chunks, n);
+	return err ? err : (ssize_t)found;
 }
 
 ssize_t file_read(struct inode *inode, void *buf, size_t len, uint64_t off)

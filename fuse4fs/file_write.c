@@ -130,7 +130,8 @@ static int write_data(const struct write *w, const struct run *run)
 {
 	struct fs *fs = w->inode->fs;
 	uint64_t start = fs_off(fs, run->lblk), stop = start + fs_off(fs, run->len);
-	uint64_t from = MAX(start, w->from), to = MIN(stop, w->end), dev_off = fs_off(fs, run->pblk);
+	uint64_t from = MAX(start, w->from), to = MIN(stop, w->end);
+	uint64_t dev_off = fs_off(fs, run->pblk);
 	size_t head = from - start, len = to - from, tail = stop - to;
 	const uint8_t *src = w->buf + (from - w->from);
 	int err;

@@ -63,7 +63,8 @@ static uint32_t gap_start(struct inode *inode, const struct map_cache *mc, uint3
 	uint32_t start = inode->goal_lblk;
 	struct run gap;
 
-	if (lblk <= start || lblk - start > GAP_NBLKS || map_window_room(mc, start, UINT32_MAX) < lblk - start)
+	if (lblk <= start || lblk - start > GAP_NBLKS ||
+	    map_window_room(mc, start, lblk - start) < lblk - start)
 		return lblk;
 	if (map_lookup(inode, start, &gap) || !(gap.flags & RUN_HOLE) || gap.len < lblk - start)
 		return lblk;

@@ -86,8 +86,8 @@ static UNUSED void scratch_new(struct scratch *s, uint64_t size, const char *mkf
 	snprintf(s->dir, sizeof(s->dir), "%s/fuse4fs-test-XXXXXX", tmp ? tmp : "/tmp");
 	assert_non_null(mkdtemp(s->dir));
 	snprintf(s->path, sizeof(s->path), "%s/image", s->dir);
-	scratch_run(0, "truncate -s %llu %s && mke2fs -q -F -t ext4 %s %s", (unsigned long long)size,
-		    s->path, mkfs, s->path);
+	scratch_run(0, "truncate -s %llu %s && mke2fs -q -F -t ext4 %s %s",
+		    (unsigned long long)size, s->path, mkfs, s->path);
 	scratch_open(s);
 }
 
@@ -115,8 +115,8 @@ static UNUSED struct inode *scratch_file(struct scratch *s, const char *name)
 	struct cred cred = { .root = true };
 	struct inode *inode;
 
-	assert_int_equal(ops_make(s->fs, EXT2_ROOT_INO, name, S_IFREG | 0644, 0, NULL, &cred, &inode),
-			 0);
+	assert_int_equal(ops_make(s->fs, EXT2_ROOT_INO, name, S_IFREG | 0644, 0, NULL, &cred,
+				  &inode), 0);
 	return inode;
 }
 
