@@ -52,7 +52,7 @@ static bool grow(struct shard *s) REQUIRES(s->lock)
 		b->hash_next = s->free;
 		s->free = b;
 	}
-	return true;
+	return s->free != NULL;
 }
 
 void shard_unhash(struct shard *s, struct buf *b)

@@ -9,13 +9,13 @@ enum {
 	TAIL_LEN = sizeof(struct ext2_dir_entry_tail),
 };
 
-int dir_damaged(struct inode *dir, uint32_t lblk, const struct buf *buf, const char *what)
+void dir_log_damage(struct inode *dir, uint32_t lblk, const struct buf *buf, const char *what)
 {
 	if (__atomic_load_n(&dir->dir_faults, __ATOMIC_RELAXED) >= FAULTS_LOGGED)
-		return -EUCLEAN;
+		return;
 	__atomic_fetch_add(&dir->dir_faults, 1, __ATOMIC_RELAXED);
-	return fs_error(dir->fs, -EUCLEAN, dir->ino, buf ? buf->pblk : 0,
-			"directory inode %u, block %u: %s", dir->ino, lblk, what);
+	fs_error(dir->fs, -EUCLEAN, dir->ino, buf ? buf->pblk : 0,
+		 "directory inode %u, block %u: %s", dir->ino, lblk, what);
 }
 
 uint32_t dir_nblks(const struct inode *dir)
@@ -102,7 +102,7 @@ int dir_block_dotdot(struct inode *dir, struct buf *b, uint32_t *ret_off)
 		a.end = dir->fs->block_size;
 	if (!dir_rec_get(&a, 0, &dot) || dot.name_len != 1 || dot.name[0] != '.' ||
 	    dot.len >= a.end || !dir_rec_get(&a, dot.len, &dotdot) || dotdot.name_len != 2 ||
-	    memcmp(dotdot.name, "..", 2))
+	    memcmp(dotdot.name, "..", 2) != 0)
 		return dir_damaged(dir, 0, b, "does not begin with \".\" and \"..\"");
 	*ret_off = dotdot.off;
 	return 0;

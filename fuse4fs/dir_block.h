@@ -21,9 +21,15 @@ struct dir_slot {
 /*
  * Damage: logs it as fs_error with inode and blocks, the first few times per in-core
  * inode, so that a hostile image cannot fill the log. buf may be NULL.
- * Always returns -EUCLEAN.
+ * dir_damaged always returns -EUCLEAN.
  */
-int dir_damaged(struct inode *dir, uint32_t lblk, const struct buf *buf, const char *what);
+void dir_log_damage(struct inode *dir, uint32_t lblk, const struct buf *buf, const char *what);
+static inline int dir_damaged(struct inode *dir, uint32_t lblk, const struct buf *buf,
+			      const char *what)
+{
+	dir_log_damage(dir, lblk, buf, what);
+	return -EUCLEAN;
+}
 
 /* Blocks of a directory that is not inline; at most what the image can hold. */
 uint32_t dir_nblks(const struct inode *dir);

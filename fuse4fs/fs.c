@@ -97,7 +97,7 @@ int fs_get_label(struct fs *fs, char label[17])
 int fs_set_label(struct fs *fs, const char *label)
 {
 	char padded[16] = { 0 };
-	size_t len = strlen(label);
+	size_t len = strnlen(label, sizeof(padded) + 1);
 	struct handle h;
 	int ret, err;
 

@@ -25,17 +25,19 @@ struct why {
 	size_t len;
 };
 
-static int bad(const struct why *why, int err, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+/* Compilers see through a macro what a variadic function returns. */
+#define bad(why, err, ...) (explain((why), __VA_ARGS__), (err))
 
-static int bad(const struct why *why, int err, const char *fmt, ...)
+static void explain(const struct why *why, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void explain(const struct why *why, const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(why->text, why->len, fmt, ap);
 	va_end(ap);
-	return err;
 }
 
 /* Host-order copies of the fields the checks need. */

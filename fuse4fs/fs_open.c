@@ -30,19 +30,21 @@ struct why {
 	size_t len;
 };
 
-static int explain(const struct why *why, int err, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+/* Compilers see through a macro what a variadic function returns. */
+#define explain(why, err, ...) (explain_first((why), __VA_ARGS__), (err))
 
-static int explain(const struct why *why, int err, const char *fmt, ...)
+static void explain_first(const struct why *why, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void explain_first(const struct why *why, const char *fmt, ...)
 {
 	va_list ap;
 
 	if (why->text[0])
-		return err;
+		return;
 	va_start(ap, fmt);
 	vsnprintf(why->text, why->len, fmt, ap);
 	va_end(ap);
-	return err;
 }
 
 static void close_codec(struct fs *fs)
@@ -286,7 +288,7 @@ int fs_open(struct blkdev *dev, const struct fs_options *opt, struct fs **ret_fs
 	mutex_init(&fs->log_lock);
 	ret = open_steps(fs, &why);
 	if (ret) {
-		explain(&why, ret, "%s", strerror(-ret));
+		explain_first(&why, "%s", strerror(-ret));
 		(void)fs_free(fs);
 		return ret;
 	}

@@ -144,11 +144,14 @@ static const struct struct_io_manager blkdev_manager = {
 
 static errcode_t io_open(const char *name, int flags, io_channel *ret)
 {
-	uintptr_t dev;
+	static const char prefix[] = "blkdev:";
+	uintptr_t dev = 0;
 	io_channel channel;
 
 	(void)flags;
-	if (sscanf(name, "blkdev:%" SCNxPTR, &dev) != 1 || !dev)
+	if (strncmp(name, prefix, strlen(prefix)) == 0)
+		dev = (uintptr_t)strtoumax(name + strlen(prefix), NULL, 16);
+	if (!dev)
 		return EXT2_ET_BAD_DEVICE_NAME;
 	channel = calloc(1, sizeof(*channel));
 	if (!channel)

@@ -23,12 +23,10 @@ enum { MAX_RATIO_PERCENT = 50, READAHEAD_KIB_MAX = 8192 };
 static void unescape(char *s)
 {
 	char *out = s;
-	unsigned c;
-	int n;
 
 	while (*s) {
-		if (*s == '\\' && sscanf(s + 1, "%3o%n", &c, &n) == 1 && n == 3) {
-			*out++ = (char)c;
+		if (*s == '\\' && strspn(s + 1, "01234567") >= 3) {
+			*out++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
 			s += 4;
 		} else {
 			*out++ = *s++;
@@ -48,7 +46,7 @@ static bool find_device(const char *mountpoint, char *dev, size_t size)
 		if (sscanf(line, "%*d %*d %31s %*s %4096s", number, point) != 2)
 			continue;
 		unescape(point);
-		if (strcmp(point, mountpoint))
+		if (strcmp(point, mountpoint) != 0)
 			continue;
 		snprintf(dev, size, "%s", number);
 		found = true;

@@ -23,8 +23,6 @@
 
 enum { PATIENCE_MS = 5000, LIMIT_MS = 600000 };
 
-extern char **environ;
-
 static int run_fusermount(const char *mountpoint, bool lazy)
 {
 	const char *argv[] = { "fusermount3", "-u", lazy ? "-z" : "-q", "--", mountpoint, NULL };

@@ -176,17 +176,24 @@ static char *next_element(char **rest)
 	return start;
 }
 
+/* A copy of a -o argument. */
+struct options_text {
+	struct options_text *next;
+	char text[];
+};
+
 int options_parse_list(const char *list, struct options *opt, char *why, size_t why_len)
 {
-	/* The values live as long as opt: each copy is chained through its first bytes. */
-	char *copy = malloc(sizeof(char *) + strlen(list) + 1), *rest, *element;
+	const size_t size = strlen(list) + 1;
+	struct options_text *copy = malloc(sizeof(*copy) + size);
+	char *rest, *element;
 	int err;
 
 	if (!copy)
 		return fail(why, why_len, "out of memory");
-	memcpy(copy, &opt->owned, sizeof(char *));
-	opt->owned = copy;
-	rest = strcpy(copy + sizeof(char *), list);
+	copy->next = opt->texts;
+	opt->texts = copy;
+	rest = memcpy(copy->text, list, size);
 	while ((element = next_element(&rest))) {
 		err = *element ? parse_one(element, opt, why, why_len) : 0;
 		if (err)
@@ -197,11 +204,11 @@ int options_parse_list(const char *list, struct options *opt, char *why, size_t 
 
 void options_fini(struct options *opt)
 {
-	while (opt->owned) {
-		char *copy = opt->owned;
+	while (opt->texts) {
+		struct options_text *text = opt->texts;
 
-		memcpy(&opt->owned, copy, sizeof(char *));
-		free(copy);
+		opt->texts = text->next;
+		free(text);
 	}
 }
 

@@ -53,7 +53,7 @@ struct options {
 	int suid, dev, exec;		/* enum opt_tristate */
 	int squash_uid, squash_gid;	/* 1: every file appears to be owned by: */
 	uint64_t uid, gid;
-	char *owned;			/* copies of -o arguments the strings point into */
+	struct options_text *texts;	/* copies of -o arguments the strings point into */
 };
 
 /* How the value of an option is read. */
@@ -84,7 +84,7 @@ extern const struct option_def option_table[];	/* ends with a NULL name */
 /*
  * options_parse - read the command line
  *
- * Fills opt (which must be zeroed). Strings point into argv or opt->owned. Returns 0, or
+ * Fills opt (which must be zeroed). Strings point into argv or opt->texts. Returns 0, or
  * -EINVAL with a sentence in why (without "fuse4fs:").
  */
 int options_parse(int argc, char **argv, struct options *opt, char *why, size_t why_len);

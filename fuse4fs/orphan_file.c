@@ -133,7 +133,7 @@ static int add_in_block(struct orphans *o, struct handle *h, struct inode *inode
 	put_le32(slot_at(buf, slot), inode->ino);
 	inode->orphan_slot = block * o->nslots + slot;
 	ob->used++;
-	ob->hint = (slot + 1) % o->nslots;
+	ob->hint = slot + 1 < o->nslots ? slot + 1 : 0;
 	return 0;
 }
 

@@ -46,7 +46,7 @@ static int add_run(struct log *log, uint64_t lblk, uint32_t len, uint64_t pblk, 
 		last->len += len;
 		return 0;
 	}
-	if (log->nruns == log->runs_size) {
+	if (!log->runs || log->nruns == log->runs_size) {
 		size_t n = log->runs_size ? log->runs_size * 2 : 16;
 		struct log_run *runs = realloc(log->runs, n * sizeof(*runs));
 

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -83,7 +84,7 @@ static void drain(int signal_fd)
 static void write_back(struct server *srv, int signal_fd, pthread_t *thread, bool *ret_started,
 		       struct sync_job *job)
 {
-	strcpy(job->mountpoint, srv->mountpoint);
+	snprintf(job->mountpoint, sizeof(job->mountpoint), "%s", srv->mountpoint);
 	*ret_started = !pthread_create(thread, NULL, sync_mount, job);
 	if (*ret_started && wait_either(signal_fd, job->done_fd, WRITE_BACK_MS) == 2)
 		wait_until_quiet(srv, signal_fd);

@@ -38,7 +38,7 @@ struct handle {
 
 int txn_open(struct fs *fs, struct txn_mgr **ret);
 /* Last commit, stop threads, free. Returns the first error. */
-int txn_close(struct txn_mgr *t);
+int txn_close(struct txn_mgr *m);
 
 /*
  * txn_begin - start a change of at most `credits` blocks

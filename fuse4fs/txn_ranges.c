@@ -17,7 +17,7 @@ int ranges_add(struct ranges *rs, uint64_t pblk, uint64_t n)
 		last->n += n;
 		return 0;
 	}
-	if (rs->n == rs->cap) {
+	if (!rs->r || rs->n == rs->cap) {
 		size_t cap = MAX(16, 2 * rs->cap);
 		struct range *r = reallocarray(rs->r, cap, sizeof(*r));
 

@@ -177,7 +177,7 @@ static ssize_t write_rest(struct vfs_file *f, const uint8_t *buf, size_t len, ui
 	if (done == len)
 		return (ssize_t)len;
 	fs_log(f->inode->fs, FS_LOG_ERR, "inode %u: %zu bytes at %llu could not be written: %s",
-	       f->inode->ino, len - done, (unsigned long long)(off + done), strerror((int)-n));
+	       f->inode->ino, len - done, (unsigned long long)off + done, strerror((int)-n));
 	return n ? n : -EIO;
 }
 

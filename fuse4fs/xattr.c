@@ -60,7 +60,7 @@ static ssize_t get_in_ea_inode(struct inode *inode, const struct xattr_key *key,
 
 ssize_t xattr_get_key(struct inode *inode, const struct xattr_key *key, void *value, size_t size)
 {
-	struct xattr_ent ent;
+	struct xattr_ent ent = { .val.ea_ino = 0 };
 	ssize_t ret = get_in_ibody(inode, key, value, size, &ent);
 
 	if (ret == -ENODATA)

@@ -113,7 +113,7 @@ static int size_of(int fd, bool is_block, uint64_t *ret_size)
 static int file_flush(struct blkdev *dev)
 {
 	struct file_dev *file = to_file(dev);
-	uint64_t size;
+	uint64_t size = 0;
 	int err;
 
 	if (dev->info.readonly)
@@ -260,18 +260,17 @@ static int settle_flags(int fd)
 
 static bool sysfs_nonzero(dev_t rdev, const char *file)
 {
-	char path[128];
-	unsigned long long value = 0;
+	char path[128], text[32] = "";
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(rdev), minor(rdev), file);
 	f = fopen(path, "re");
 	if (!f)
 		return false;
-	if (fscanf(f, "%llu", &value) != 1)
-		value = 0;
+	if (!fgets(text, sizeof(text), f))
+		text[0] = '\0';
 	fclose(f);
-	return value != 0;
+	return strtoull(text, NULL, 10) != 0;
 }
 
 static int inspect_block(struct file_dev *file, dev_t rdev)

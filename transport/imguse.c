@@ -43,6 +43,22 @@ static bool is_number(const char *s)
 	return isdigit((unsigned char)*s);
 }
 
+/* "MAJOR:MINOR", as the kernel writes it. */
+static bool parse_dev(const char *s, unsigned *ret_major, unsigned *ret_minor)
+{
+	char *colon, *end;
+	unsigned long dev_major = strtoul(s, &colon, 10), dev_minor;
+
+	if (colon == s || *colon != ':')
+		return false;
+	dev_minor = strtoul(colon + 1, &end, 10);
+	if (end == colon + 1 || *end)
+		return false;
+	*ret_major = (unsigned)dev_major;
+	*ret_minor = (unsigned)dev_minor;
+	return true;
+}
+
 /* Mount points */
 
 struct mount {
@@ -57,12 +73,15 @@ static bool parse_mount(char *line, struct mount *ret)
 	char *tail = strstr(line, " - "), *save, *field;
 	int n = 0;
 
-	if (!tail || sscanf(line, "%*d %*d %u:%u", &ret->major, &ret->minor) != 2)
+	if (!tail)
 		return false;
 	*tail = '\0';
 	tail += 3;
 	for (field = strtok_r(line, " ", &save); field; field = strtok_r(NULL, " ", &save)) {
-		if (++n == 5)
+		n++;
+		if (n == 3 && !parse_dev(field, &ret->major, &ret->minor))
+			return false;
+		if (n == 5)
 			ret->where = field;
 	}
 	/* file-system type, source, options of the file system */
@@ -220,7 +239,7 @@ static bool loop_forbids(int sys, const char *name, bool readonly, char *how, si
 
 	snprintf(attr, sizeof(attr), "%s/dev", name);
 	if (!read_line(sys, attr, value, sizeof(value)) ||
-	    sscanf(value, "%u:%u", &major, &minor) != 2)
+	    !parse_dev(value, &major, &minor))
 		return false;
 	rdev = makedev(major, minor);
 	snprintf(attr, sizeof(attr), "%s/ro", name);

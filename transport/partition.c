@@ -40,17 +40,19 @@ static uint32_t le32(const uint8_t *p)
 	return le32toh(v);
 }
 
-static int fail(int err, char *why, size_t why_len, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
+/* Compilers see through a macro what a variadic function returns. */
+#define fail(err, why, why_len, ...) (explain((why), (why_len), __VA_ARGS__), (err))
 
-static int fail(int err, char *why, size_t why_len, const char *fmt, ...)
+static void explain(char *why, size_t why_len, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void explain(char *why, size_t why_len, const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(why, why_len, fmt, ap);
 	va_end(ap);
-	return err;
 }
 
 static int store(int fd, const void *buf, size_t len, uint64_t off)
@@ -276,7 +278,7 @@ static int range_of(blkid_probe pr, unsigned number, uint64_t size, char *why, s
 		return fail(-ERANGE, why, why_len,
 			    "ends before its partition %u (sectors %llu to %llu) does: the copy "
 			    "is not complete", number, (unsigned long long)start,
-			    (unsigned long long)(start + len));
+			    (unsigned long long)start + len);
 	*ret_off = start * SECTOR;
 	*ret_len = len * SECTOR;
 	return 0;
@@ -285,7 +287,7 @@ static int range_of(blkid_probe pr, unsigned number, uint64_t size, char *why, s
 int partition_find(struct blkdev *dev, unsigned number, char *why, size_t why_len,
 		   uint64_t *ret_off, uint64_t *ret_len)
 {
-	struct mbr_sector mbr;
+	struct mbr_sector mbr = { 0 };
 	blkid_probe pr = NULL;
 	int err, fd = -1;
 
