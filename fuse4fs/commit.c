@@ -16,9 +16,8 @@
 #include <errno.h>
 
 #include "blkdev.h"
+#include "commit_hooks.h"
 #include "csum.h"
-#include "group.h"
-#include "super.h"
 #include "txn_mgr.h"
 
 enum { PAGE = 4096, SPARE_MAX = 1 << 20 };

@@ -11,6 +11,7 @@
 #ifndef FUSE4FS_GROUP_H
 #define FUSE4FS_GROUP_H
 
+#include "commit_hooks.h"	/* the other half of group_seal.c */
 #include "txn.h"
 
 /*
@@ -23,14 +24,6 @@ int group_open(struct fs *fs, struct groups **ret, char *why, size_t why_len);
 void group_close(struct groups *g);
 /* Blocks nobody uses or has reserved, for statfs. */
 uint64_t group_free_blocks(struct fs *fs);
-
-/* Called by a commit while no handle is open: encode counts and checksums of
- * groups changed since the last call into descriptor blocks (already in txn). */
-int group_seal(struct fs *fs);
-/* Called when a commit is durable (and the discard done), with no lock held: what it
- * freed may be allocated again. */
-void group_release_blocks(struct fs *fs, uint64_t pblk, uint64_t n);
-void group_release_inode(struct fs *fs, uint32_t ino);
 
 /* True when something freed waits for its commit. */
 bool group_pending(struct fs *fs);

@@ -16,9 +16,9 @@
 #include <errno.h>
 
 #include "blkdev.h"
+#include "commit_hooks.h"
 #include "csum.h"
 #include "journal_int.h"
-#include "super.h"
 
 enum { MIN_PENDING_BYTES = 4 << 20 };
 

@@ -8,6 +8,7 @@
 #ifndef FUSE4FS_SUPER_H
 #define FUSE4FS_SUPER_H
 
+#include "commit_hooks.h"	/* the other half of super.c */
 #include "txn.h"
 
 /* Pins the superblock's block; needs the cache. 0, -EIO, -ENOMEM. */
@@ -16,8 +17,6 @@ void super_close(struct fs *fs);
 
 /* Marks the superblock as changed in this transaction; super_seal fills it in. */
 int super_dirty(struct handle *h);
-/* Called by a commit while no handle is open: counts, times, errors, checksum. */
-int super_seal(struct fs *fs);
 void super_add_free(struct fs *fs, int64_t blocks, int64_t inodes);
 /* Turns on a feature the image may gain in use (large_file, dir_nlink, ...). */
 int super_set_feature(struct handle *h, uint32_t compat, uint32_t incompat, uint32_t ro_compat);
@@ -36,14 +35,5 @@ int super_set_label(struct handle *h, const char label[16]);
  */
 int super_mark_mounted(struct fs *fs);
 int super_mark_clean(struct fs *fs);
-/*
- * needs_recovery on or off, on the device at once (written and flushed), past the
- * transactions (I4). For the journal writer, while no transaction runs or commits.
- * 0 or -errno.
- */
-int super_write_recover(struct fs *fs, bool on);
-/* Writes the error fields straight to the device, past the transactions: the last
- * thing that is written after an abort. Nothing on a read-only mount. */
-void super_write_error(struct fs *fs);
 
 #endif
