@@ -20,7 +20,7 @@
 #include "unit_image.h"
 #include "unit_ops.h"
 
-enum { IMAGE_SIZE = 10 << 20, CASE_SECONDS = 30, MAX_FREE = 10 };
+enum { IMAGE_SIZE = 10 << 20, CASE_SECONDS = 30, MAX_FREE = 9 };
 
 static const char *const args[] = {
 	"-t ext4 -b 1024 -m 0 -N 1024 -g 4096 -J size=2 -O metadata_csum,64bit,orphan_file,^inline_data",
@@ -116,7 +116,8 @@ static int space_job(void *arg, unsigned i)
 
 	if (only && strcmp(only, c.op->name))
 		return 0;
-	for (c.nfree = unit_env("UNIT_N", 0); c.nfree <= unit_env("UNIT_N", MAX_FREE); c.nfree++) {
+	for (c.nfree = unit_env("UNIT_N", 0); c.nfree <= unit_env("UNIT_N", MAX_FREE);
+	     c.nfree += 1 + c.nfree / 3) {
 		if (unit_fork(space_case, &c, CASE_SECONDS, 0) == UNIT_PASS)
 			continue;
 		fprintf(stderr, "UNIT_OP=%s UNIT_N=%u failed\n", c.op->name, c.nfree);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* mke2fs, debugfs and e2fsck on devices in memory. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +15,7 @@
 
 #include "unit_image.h"
 
-enum { CHUNK = 64 * 1024, COMMAND_SIZE = 4096, OUTPUT_MAX = 1 << 20 };
+enum { CHUNK = 64 * 1024, PAGE = 4096, COMMAND_SIZE = 4096, OUTPUT_MAX = 1 << 20, MAX_WORDS = 64 };
 
 void unit_die(const char *fmt, ...)
 {
@@ -47,15 +50,32 @@ static bool is_zero(const uint8_t *p, size_t len)
 	return !p[0] && !memcmp(p, p + 1, len - 1);
 }
 
+/* Whether each page of a mapping has ever been touched; looking there would touch it. */
+static uint64_t *touched_pages(const uint8_t *data, size_t npages)
+{
+	uint64_t *map = calloc(npages, sizeof(*map));
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	size_t len = npages * sizeof(*map);
+
+	if (!map)
+		unit_die("no memory");
+	if (fd < 0 || pread(fd, map, len, (off_t)((uintptr_t)data / PAGE * sizeof(*map))) != (ssize_t)len)
+		memset(map, 0xff, len);
+	close(fd);
+	return map;
+}
+
 static struct tool_file tool_file_of(struct blkdev *dev)
 {
 	struct tool_file f = tool_file_open(blkdev_size(dev));
 	const uint8_t *data = dev_mem_data(dev);
-	uint64_t len;
+	size_t npages = div_up(blkdev_size(dev), PAGE);
+	AUTOFREE uint64_t *touched = touched_pages(data, npages);
 
-	for (uint64_t off = 0; off < blkdev_size(dev); off += len) {
-		len = MIN(blkdev_size(dev) - off, (uint64_t)CHUNK);
-		if (!is_zero(data + off, len) &&
+	for (size_t i = 0; i < npages; i++) {
+		uint64_t off = (uint64_t)i * PAGE, len = MIN(blkdev_size(dev) - off, (uint64_t)PAGE);
+
+		if (touched[i] >> 62 && !is_zero(data + off, len) &&
 		    pwrite(f.fd, data + off, len, (off_t)off) != (ssize_t)len)
 			unit_die("no memory for an image");
 	}
@@ -91,14 +111,43 @@ static char *read_all(int fd)
 	return text;
 }
 
-/* Runs a command; output and errors go to *ret_output (to be freed). Exit status. */
-static int run(char **ret_output, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static int run(char **ret_output, const char *fmt, ...)
+/* Splits text at blanks; argv ends with NULL. */
+static void split(char *text, char **argv, unsigned max)
 {
-	char command[COMMAND_SIZE], full[COMMAND_SIZE + 128];
+	unsigned n = 0;
+
+	for (char *word = strtok(text, " "); word && n < max - 1; word = strtok(NULL, " "))
+		argv[n++] = word;
+	argv[n] = NULL;
+}
+
+static int spawn(char **argv, const char *output)
+{
+	posix_spawn_file_actions_t actions;
+	int status = 0, err;
+	pid_t pid;
+
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY, 0);
+	posix_spawn_file_actions_adddup2(&actions, 1, 2);
+	err = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	while (!err && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return err || !WIFEXITED(status) ? -1 : WEXITSTATUS(status);
+}
+
+/* Runs a command of words, tail being the last one (or NULL); output and errors go to
+ * *ret_output (to be freed). Exit status. */
+static int run(char **ret_output, const char *tail, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static int run(char **ret_output, const char *tail, const char *fmt, ...)
+{
+	char command[COMMAND_SIZE], *argv[MAX_WORDS + 1], path[PATH_MAX];
 	struct tool_file out = tool_file_open(0);
+	unsigned n = 0;
 	va_list ap;
 	int status;
 
@@ -106,14 +155,21 @@ static int run(char **ret_output, const char *fmt, ...)
 	if (vsnprintf(command, sizeof(command), fmt, ap) >= (int)sizeof(command))
 		unit_die("command too long");
 	va_end(ap);
-	snprintf(full, sizeof(full), "PATH=$PATH:/usr/sbin:/sbin; export PATH; exec 1>%s 2>&1 </dev/null\n%s",
-		 out.path, command);
-	status = system(full);
+	if (!strstr(getenv("PATH"), "/sbin")) {
+		snprintf(path, sizeof(path), "%s:/usr/sbin:/sbin", getenv("PATH"));
+		setenv("PATH", path, 1);
+	}
+	split(command, argv, MAX_WORDS);
+	while (argv[n])
+		n++;
+	argv[n] = (char *)tail;
+	argv[n + 1] = NULL;
+	status = spawn(argv, out.path);
 	*ret_output = read_all(out.fd);
 	close(out.fd);
-	if (status == -1 || !WIFEXITED(status) || WEXITSTATUS(status) == 127)
-		unit_die("cannot run: %s\n%s", command, *ret_output);
-	return WEXITSTATUS(status);
+	if (status < 0)
+		unit_die("cannot run %s\n%s", argv[0], *ret_output);
+	return status;
 }
 
 struct blkdev *unit_mkfs(uint64_t size, const char *args)
@@ -122,7 +178,7 @@ struct blkdev *unit_mkfs(uint64_t size, const char *args)
 	AUTOFREE char *output = NULL;
 	struct blkdev *dev;
 
-	if (run(&output, "MKE2FS_SYNC=0 mke2fs -q -F -E nodiscard %s %s", args, f.path))
+	if (run(&output, f.path, "mke2fs -q -F -E nodiscard %s", args))
 		unit_die("mke2fs %s: %s", args, output);
 	if (dev_mem_open(size, &dev))
 		unit_die("no memory for an image");
@@ -153,7 +209,7 @@ void unit_debugfs(struct blkdev *dev, const char *commands)
 
 	if (pwrite(script.fd, commands, strlen(commands), 0) != (ssize_t)strlen(commands))
 		unit_die("no memory");
-	run(&output, "debugfs -w -f %s %s", script.path, f.path);
+	run(&output, f.path, "debugfs -w -f %s", script.path);
 	tool_file_load(&f, dev);
 	close(script.fd);
 	close(f.fd);
@@ -161,10 +217,18 @@ void unit_debugfs(struct blkdev *dev, const char *commands)
 
 char *unit_debugfs_ask(struct blkdev *dev, const char *command)
 {
-	struct tool_file f = tool_file_of(dev);
-	char *output = NULL;
+	struct tool_file f = tool_file_of(dev), script = tool_file_open(0);
+	char *output = NULL, *line;
 
-	run(&output, "debugfs -R '%s' %s 2>/dev/null", command, f.path);
+	if (pwrite(script.fd, command, strlen(command), 0) != (ssize_t)strlen(command))
+		unit_die("no memory");
+	run(&output, f.path, "debugfs -f %s", script.path);
+	/* Behind its version comes the command, then the answer. */
+	line = strstr(output, command);
+	line = line ? strchr(line, '\n') : NULL;
+	if (line)
+		memmove(output, line + 1, strlen(line));
+	close(script.fd);
 	close(f.fd);
 	return output;
 }
@@ -173,11 +237,12 @@ int unit_fsck(struct blkdev *dev, const char *flags, int allowed)
 {
 	struct tool_file f = tool_file_of(dev);
 	AUTOFREE char *output = NULL;
-	int status = run(&output, "e2fsck %s %s", flags, f.path);
+	int status = run(&output, f.path, "e2fsck %s", flags);
 
 	if (status & ~allowed)
 		fprintf(stderr, "e2fsck %s: status %d\n%s", flags, status, output);
-	tool_file_load(&f, dev);
+	if (!strstr(flags, "-fn"))
+		tool_file_load(&f, dev);
 	close(f.fd);
 	return status;
 }

@@ -12,7 +12,7 @@
 #include "dev_mem.h"
 #include "fs.h"
 
-/* An empty file system on a dev_mem device; args: options of mke2fs, through a shell. */
+/* An empty file system on a dev_mem device; args: options of mke2fs, without quotes. */
 struct blkdev *unit_mkfs(uint64_t size, const char *args);
 /* The same with a tree that has everything the operations of unit_ops.h ask for. */
 struct blkdev *unit_mkfs_populated(uint64_t size, const char *args);
