@@ -4,8 +4,8 @@
  *
  * A workload runs on a device that records every write and flush, with a journal so small
  * that it wraps around. Then images are built as a crash could have left them: all that
- * had been flushed, and of the rest nothing, everything, any part, or parts of sectors'
- * size of some writes. Each is recovered twice, by us and by e2fsck: they must agree block
+ * had been flushed, and of the rest nothing, everything, any part, parts of sectors' size
+ * of some writes, or all but one. Each is recovered twice, by us and by e2fsck: they must agree block
  * for block, both results be clean, nothing an fsync promised be lost, and no file show
  * bytes that were not written to it.
  *
@@ -40,17 +40,17 @@ struct setup {
 };
 
 static const struct setup setups[] = {
-	{ "v3", "-t ext4 -b 1024 -N 512 -J size=1 -O metadata_csum,64bit,^orphan_file", 16, 4, 90, JNL_ASIS },
-	{ "none", "-t ext4 -b 1024 -N 512 -J size=1 -O ^metadata_csum,^64bit,^orphan_file", 16, 1, 300, JNL_ASIS },
-	{ "v1", "-t ext4 -b 1024 -N 512 -J size=1 -O ^metadata_csum,64bit", 16, 2, 150, JNL_V1 },
-	{ "v2", "-t ext4 -b 1024 -N 512 -J size=1 -O metadata_csum,^64bit,inline_data", 16, 2, 150, JNL_V2 },
-	{ "orphan_file", "-t ext4 -b 1024 -N 512 -J size=1 -O metadata_csum,orphan_file", 16, 4, 90, JNL_ASIS },
-	{ "ext3", "-t ext3 -b 1024 -N 512 -J size=1 -O ^resize_inode", 16, 2, 150, JNL_ASIS },
-	{ "4k", "-t ext4 -b 4096 -N 512 -J size=4 -O metadata_csum,64bit", 24, 4, 120, JNL_ASIS },
+	{ "v3", "-t ext4 -b 1024 -N 512 -J size=1 -O metadata_csum,64bit,^orphan_file", 5, 4, 90, JNL_ASIS },
+	{ "none", "-t ext4 -b 1024 -N 512 -J size=1 -O ^metadata_csum,^64bit,^orphan_file", 4, 1, 300, JNL_ASIS },
+	{ "v1", "-t ext4 -b 1024 -N 512 -J size=1 -O ^metadata_csum,64bit", 4, 2, 150, JNL_V1 },
+	{ "v2", "-t ext4 -b 1024 -N 512 -J size=1 -O metadata_csum,^64bit,inline_data", 4, 2, 150, JNL_V2 },
+	{ "orphan_file", "-t ext4 -b 1024 -N 512 -J size=1 -O metadata_csum,orphan_file", 5, 4, 90, JNL_ASIS },
+	{ "ext3", "-t ext3 -b 1024 -N 512 -J size=1 -O ^resize_inode", 4, 2, 150, JNL_ASIS },
+	{ "4k", "-t ext4 -b 4096 -N 512 -J size=4 -O metadata_csum,64bit", 9, 4, 120, JNL_ASIS },
 };
 
 /* The kinds of cut at one place. */
-enum { CUT_NOTHING, CUT_ALL, CUT_SOME, CUT_TORN, CUT_KINDS };
+enum { CUT_NOTHING, CUT_ALL, CUT_SOME, CUT_TORN, CUT_LOST, CUT_LOST2, CUT_LOST3, CUT_KINDS };
 
 struct run {
 	const struct setup *setup;
@@ -141,12 +141,15 @@ static void apply_rest(struct run *r, struct blkdev *dev, size_t from, size_t to
 		       uint64_t *rnd)
 {
 	unsigned keep_of_4 = 1 + unit_random(rnd) % 3;
+	size_t lost = from + unit_random(rnd) % (to - from);
 
 	for (size_t i = from; i < to; i++) {
 		struct dev_record_entry e = dev_record_get(r->record, i);
 
-		if (kind == CUT_ALL)
+		if (kind == CUT_ALL || (kind >= CUT_LOST && i != lost))
 			dev_record_apply(&e, dev, UINT64_MAX);
+		else if (kind >= CUT_LOST)
+			continue;
 		else if (unit_random(rnd) % 4 < keep_of_4)
 			dev_record_apply(&e, dev, UINT64_MAX);
 		else if (kind == CUT_TORN)
@@ -284,6 +287,15 @@ static time_t now_sec(void)
 	return ts.tv_sec;
 }
 
+/* Losing one write tells most about the order when all the others are there. */
+static bool is_cut(const struct run *r, size_t cut, size_t durable, int kind)
+{
+	if (kind < CUT_LOST)
+		return cut > durable || kind == CUT_NOTHING;
+	return cut > durable && (cut == r->ncalls ||
+				 dev_record_get(r->record, cut).op == DEV_RECORD_FLUSH);
+}
+
 /* Cuts job, job + jobs, ... of those taken, with the durable image growing along. */
 static int cuts(void *arg, unsigned job)
 {
@@ -301,7 +313,7 @@ static int cuts(void *arg, unsigned job)
 			dev_record_apply(&e, durable, UINT64_MAX);
 		}
 		for (int kind = 0; kind < CUT_KINDS; kind++) {
-			if (upto == cut && kind != CUT_NOTHING)
+			if (!is_cut(r, cut, upto, kind))
 				continue;
 			n++;
 			/* Scattered, not periodic. */
@@ -325,7 +337,8 @@ static size_t possible_cuts(const struct run *r)
 	size_t n = 0;
 
 	for (size_t cut = 0; cut <= r->ncalls; cut++)
-		n += dev_record_durable(r->record, cut) == cut ? 1 : CUT_KINDS;
+		for (int kind = 0; kind < CUT_KINDS; kind++)
+			n += is_cut(r, cut, dev_record_durable(r->record, cut), kind);
 	return n;
 }
 
