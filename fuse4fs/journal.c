@@ -143,7 +143,8 @@ static int prepare_or_drain(struct journal *j, struct commit *c, struct logged *
 	int err;
 
 	mutex_lock(&j->lock);
-	j->mgr = c->mgr;
+	if (!j->mgr)
+		j->mgr = c->mgr;
 	err = prepare(j, c, ret);
 	if (err == -ENOMEM) {
 		err = checkpoint_wait(j, 0, true);
