@@ -36,6 +36,7 @@ struct options {
 	/* How the image is served. Integers, so that a row of the table can set them. */
 	int readonly, norecovery;
 	int errors;			/* enum opt_errors */
+	int data;			/* 0: ordered, the only one */
 	int atime;			/* enum opt_atime */
 	int nodiratime, noacl, no_user_xattr, grpid, minixdf, discard, sync, dirsync;
 	uint64_t commit_sec;		/* 0: 5 */

@@ -22,6 +22,8 @@ const struct option_def option_table[] = {
 	  .doc = "what to do about damage (default: what the superblock says)" },
 	{ .name = "commit", .kind = OPTION_NUMBER, .field = FIELD(commit_sec), .min = 0, .max = 3600,
 	  .doc = "seconds between commits (default and 0: 5)" },
+	{ .name = "data", .kind = OPTION_CHOICE, .field = FIELD(data), .choices = "ordered",
+	  .doc = "data is in the image before the metadata leading to it (default)" },
 
 	SET("relatime", atime, OPT_RELATIME, "update access times at most once a day (default)"),
 	SET("noatime", atime, OPT_NOATIME, "never update access times"),
