@@ -125,7 +125,7 @@ void dir_area_finish(struct dir_area *a, uint32_t last, uint32_t off)
 
 void dir_area_pack(struct dir_area *a)
 {
-	uint32_t off = a->start, to = a->start, last = a->start, len;
+	uint32_t off = a->start, to = off, last = off, len;
 
 	for (; off < a->end; off += len) {
 		uint8_t *p = a->data + off;

@@ -369,16 +369,15 @@ static int convert(struct handle *h, struct inode *dir, const uint8_t *image)
 
 int dir_inline_convert(struct handle *h, struct inode *dir)
 {
-	AUTOFREE uint8_t *image = malloc(dir->fs->block_size);
+	AUTOFREE uint8_t *image = NULL;
 	struct dir_inline in;
 	int err;
 
-	if (!image)
-		return -ENOMEM;
 	err = dir_inline_load(dir, &in);
 	if (err)
 		return err;
-	err = block_build(dir, &in, image);
+	image = malloc(dir->fs->block_size);
+	err = image ? block_build(dir, &in, image) : -ENOMEM;
 	dir_inline_drop(&in);
 	return err ? err : convert(h, dir, image);
 }

@@ -32,9 +32,11 @@
 
 enum {
 	PAGE = 4096,
+	BUFFER_BYTES = 2 * LOOP_TRANSFER_MAX + 2 * PAGE,
 	SPIN_NS = 50000,	/* a wake-up on an idle core costs about this much */
 	SPIN_SCORE_MAX = 8,
 	SPIN_PROBE = 16,	/* with a bad score, every so many sleeps spin all the same */
+	YIELD_LONG_NS = 200000,	/* a yield that took longer gave the core to other work */
 	TICK_NS = 5000000,	/* how often the deputy looks */
 	QUIET_TICKS = 20,	/* after that many without a request it sleeps, too */
 	BACKLOG = 16,		/* requests in a row that were already waiting */
@@ -47,11 +49,12 @@ struct worker {
 	struct loop *loop;
 	pthread_t thread;
 	_Atomic int state;		/* enum worker_state */
-	char *in, *out;			/* [own] request, reply */
+	char *mem, *in, *out;		/* [own] buffers: all, request, reply */
 	unsigned streak;		/* [own] requests read without waiting */
 	int spin_score;			/* [own] how often spinning paid */
 	unsigned sleeps;		/* [own] */
 	uint64_t empty_since_ns;	/* [own] the queue was first seen empty; 0: it is not */
+	uint64_t yielded_ns;		/* [own] last look at the empty queue */
 	_Atomic uint64_t counts[LOOP_OPCODES];	/* [own writes] */
 	_Atomic uint64_t served;	/* [own writes] */
 	uint64_t served_at_tick;	/* [lock] what the deputy saw last */
@@ -347,6 +350,11 @@ static void sleep_for_request(struct worker *w)
 	rouse_deputy(l);
 }
 
+static void add_score(struct worker *w, int points)
+{
+	w->spin_score = MAX(-SPIN_SCORE_MAX, MIN(w->spin_score + points, SPIN_SCORE_MAX));
+}
+
 static bool worth_spinning(const struct worker *w)
 {
 	return w->loop->may_spin && (w->spin_score > 0 || w->sleeps % SPIN_PROBE == 0);
@@ -358,11 +366,12 @@ static bool worth_spinning(const struct worker *w)
  */
 static bool go_idle(struct worker *w)
 {
-	uint64_t now = now_ns();
+	const uint64_t now = now_ns();
 
 	w->streak = 0;
 	if (!w->empty_since_ns)
 		w->empty_since_ns = now;
+	w->yielded_ns = now;
 	if (now - w->empty_since_ns < SPIN_NS && worth_spinning(w)) {
 		sched_yield();	/* the client may need this very core */
 		return true;
@@ -370,15 +379,17 @@ static bool go_idle(struct worker *w)
 	if (!last_leader(w))
 		return false;
 	if (worth_spinning(w))
-		w->spin_score = MAX(w->spin_score - 2, -SPIN_SCORE_MAX);
+		add_score(w, -2);
 	sleep_for_request(w);
 	return true;
 }
 
+/* On a busy machine sleepers are served sooner than those who yield: a yield that took long
+ * counts against spinning even though a request was there in the end. */
 static void note_request(struct worker *w)
 {
 	if (w->empty_since_ns) {
-		w->spin_score = MIN(w->spin_score + 1, SPIN_SCORE_MAX);
+		add_score(w, now_ns() - w->yielded_ns > YIELD_LONG_NS ? -4 : 1);
 		w->empty_since_ns = 0;
 	} else if (++w->streak % BACKLOG == 0 && w->loop->max_leaders > 1) {
 		share_lead(w->loop);
@@ -429,22 +440,22 @@ static void *worker_main(void *arg)
 static int alloc_buffers(struct worker *w)
 {
 	const size_t header = sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in);
-	const size_t size = 2 * LOOP_TRANSFER_MAX + 2 * PAGE;
-	char *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+	/* cppcheck-suppress invalidFunctionArg; its table forbids fd -1, mmap(2) asks for it */
+	void *mem = mmap(NULL, BUFFER_BYTES, PROT_READ | PROT_WRITE, flags, -1, 0);
 
 	if (mem == MAP_FAILED)
 		return -ENOMEM;
-	w->in = mem + PAGE - header;
-	w->out = mem + LOOP_TRANSFER_MAX + 2 * PAGE;
+	w->mem = mem;
+	w->in = w->mem + PAGE - header;
+	w->out = w->mem + LOOP_TRANSFER_MAX + 2 * PAGE;
 	return 0;
 }
 
 static void free_buffers(struct worker *w)
 {
-	const size_t header = sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in);
-
-	if (w->in)
-		munmap(w->in + header - PAGE, 2 * LOOP_TRANSFER_MAX + 2 * PAGE);
+	if (w->mem)
+		munmap(w->mem, BUFFER_BYTES);
 }
 
 static int start_worker(struct worker *w)

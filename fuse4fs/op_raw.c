@@ -130,10 +130,11 @@ bool op_raw(void *arg, void *request, size_t len)
 bool op_kill_suid_wanted(struct server *srv)
 {
 	const struct fuse_in_header *in = loop_request();
-	const void *body = in + 1;
+	const void *body;
 
 	if (!srv->kill_suid || !in)
 		return false;
+	body = in + 1;
 	if (in->opcode == FUSE_WRITE)
 		return ((const struct fuse_write_in *)body)->write_flags & FUSE_WRITE_KILL_SUIDGID;
 	if (in->opcode == FUSE_SETATTR)
