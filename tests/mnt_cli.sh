@@ -1,0 +1,126 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The command line: exit codes, one clear line for each mistake, locks, unmounting.
+. "$(dirname "$0")/lib.sh"
+need_fuse; need mke2fs python3 losetup unshare
+
+# refused STATUS PATTERN ARGS...: fails with that status and one line that names the matter.
+refused() {
+	want=$1 pattern=$2
+	shift 2
+	timeout 60 "$FUSE4FS" "$@" >"$scratch/out" 2>"$scratch/err"
+	got=$?
+	[ "$got" = "$want" ] || { cat "$scratch/err" >&2; fail "$*: status $got, not $want"; }
+	[ "$(wc -l <"$scratch/err")" = 1 ] || { cat "$scratch/err" >&2; fail "$*: not one line"; }
+	grep -qiE "$pattern" "$scratch/err" || { cat "$scratch/err" >&2; fail "$*: does not say $pattern"; }
+	mountpoint -q "$mnt" && fail "$*: mounted all the same"
+}
+
+img 32M -t ext4
+refused 32 'does not exist|no such file' "$scratch/none" "$mnt"
+refused 32 'directory' "$scratch" "$mnt"
+: >"$scratch/empty"
+refused 32 'empty' "$scratch/empty" "$mnt"
+head -c 1M /dev/urandom >"$scratch/noise"
+refused 32 'ext' "$scratch/noise" "$mnt"
+head -c 8M "$image" >"$scratch/short"
+refused 32 'trunc|larger|smaller|short|cut' "$scratch/short" "$mnt"
+refused 32 'ext|offset' -o offset=4096 "$image" "$mnt"
+refused 32 'offset|end|outside' -o offset=1G "$image" "$mnt"
+refused 32 'mount ?point' "$image" "$scratch/nowhere"
+refused 1 'nonsense' -o nonsense "$image" "$mnt"
+refused 1 'commit' -o commit=abc "$image" "$mnt"
+refused 1 'errors' -o errors=perhaps "$image" "$mnt"
+refused 1 '' "$image"
+refused 32 'partition' -o partition=1 "$image" "$mnt"
+refused 32 'root|no such' -o root=/none "$image" "$mnt"
+"$FUSE4FS" --version | grep -q fuse4fs || fail "--version"
+[ "$("$FUSE4FS" --help | wc -l)" -gt 10 ] || fail "--help"
+
+# Features that are not served name themselves.
+img 32M -t ext4 -O bigalloc
+refused 32 bigalloc "$image" "$mnt"
+serve ro
+unserve
+img 32M -t ext4 -O casefold
+refused 32 casefold "$image" "$mnt"
+
+# In the background: mounted when the command returns; the image is locked.
+img 32M -t ext4
+"$FUSE4FS" "$image" "$mnt" || fail "mount in the background"
+mountpoint -q "$mnt" || fail "not mounted on return"
+mkdir "$scratch/second"
+timeout 20 "$FUSE4FS" -o lock=fail "$image" "$scratch/second" 2>"$scratch/err" && fail "mounted twice"
+pid=$(pgrep -f -- "$image" | head -n 1)
+grep -q "$pid" "$scratch/err" || { cat "$scratch/err" >&2; fail "who holds the image ($pid) is not said"; }
+"$FUSE4FS" --status "$mnt" | grep -q "$image" || fail "--status"
+"$FUSE4FS" --status --json "$mnt" | python3 -m json.tool >/dev/null || fail "--status --json"
+"$FUSE4FS" -u "$mnt" || fail "-u"
+pgrep -f -- "$image" >/dev/null && fail "the server is still there after -u"
+clean_image
+
+# The kernel's own mount keeps us out.
+kmount
+timeout 30 "$FUSE4FS" -o lock=fail "$image" "$mnt" 2>"$scratch/err" && fail "mounted beside the kernel"
+grep -q loop "$scratch/err" || { cat "$scratch/err" >&2; fail "the loop device is not named"; }
+kumount
+
+# Partitions, by number; a window by offset.
+truncate -s 80M "$scratch/disk"
+python3 - "$scratch/disk" <<'P' || fail "partition table"
+import struct, sys
+entries = [struct.pack("<B3sB3sII", 0, b"\0" * 3, 0x83, b"\0" * 3, start, 65536) for start in (2048, 67584)]
+with open(sys.argv[1], "r+b") as f:
+    f.seek(446)
+    f.write(b"".join(entries) + b"\0" * 32 + b"\x55\xaa")
+P
+dd if="$image" of="$scratch/disk" bs=1M seek=33 conv=notrunc status=none
+image_=$image image=$scratch/disk
+serve partition=2
+echo p2 >"$mnt/p2"
+unserve
+serve "offset=$((67584 * 512)),sizelimit=32M"
+[ "$(cat "$mnt/p2")" = p2 ] || fail "offset= and partition= differ"
+unserve
+image=$image_
+
+# Inherited descriptors.
+exec 9<>"$image"
+"$FUSE4FS" fd:9 "$mnt" || fail "fd:9"
+exec 9>&-
+echo x >"$mnt/fd" && umount "$mnt" || fail "umount of fd:9"
+for _ in $(seq 100); do pgrep -f -- "fuse4fs fd:9 $mnt" >/dev/null || break; sleep 0.1; done
+
+# SIGTERM and SIGINT unmount cleanly.
+for sig in TERM INT; do
+	serve
+	echo data >"$mnt/on-$sig"
+	kill -$sig "$server"
+	for _ in $(seq 200); do kill -0 "$server" 2>/dev/null || break; sleep 0.05; done
+	mountpoint -q "$mnt" && fail "still mounted after SIG$sig"
+	wait "$server"
+	clean_image
+done
+
+# In a user namespace, with no privilege but that.
+unshare -Urm sh -c '"$1" "$2" "$3" && echo ns >"$3/ns" && cat "$3/ns" && umount "$3"' sh \
+	"$FUSE4FS" "$image" "$mnt" >"$scratch/out" 2>&1 || { cat "$scratch/out" >&2; fail "user namespace"; }
+for _ in $(seq 100); do pgrep -f -- "$image" >/dev/null || break; sleep 0.1; done
+clean_image
+
+# Read-only: not one byte changes, even with a dirty journal.
+sum=$(md5sum <"$image")
+serve ro
+ls -lR "$mnt" >/dev/null
+touch "$mnt/x" 2>/dev/null && fail "ro mount was written"
+unserve
+[ "$(md5sum <"$image")" = "$sum" ] || fail "ro changed the image"
+
+# A client that dies in the middle does not keep anybody.
+serve
+(dd if=/dev/zero of="$mnt/fill" bs=1M count=1000 2>/dev/null) &
+sleep 0.2
+kill -9 $! 2>/dev/null
+timeout 30 rm -f "$mnt/fill" || fail "rm after a killed writer"
+unserve
+clean_image
