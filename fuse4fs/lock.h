@@ -52,6 +52,8 @@ static inline void rwlock_fini(struct rwlock *l) { pthread_rwlock_destroy(&l->l)
 static inline void rwlock_read(struct rwlock *l) ACQUIRE_SHARED(l) NO_TSA { pthread_rwlock_rdlock(&l->l); }
 static inline void rwlock_read_unlock(struct rwlock *l) RELEASE_SHARED(l) NO_TSA { pthread_rwlock_unlock(&l->l); }
 static inline void rwlock_write(struct rwlock *l) ACQUIRE(l) NO_TSA { pthread_rwlock_wrlock(&l->l); }
+/* Of a lock that no other thread can reach: does not wait, so it has no place in the order. */
+static inline void rwlock_write_unshared(struct rwlock *l) ACQUIRE(l) NO_TSA { pthread_rwlock_trywrlock(&l->l); }
 static inline bool rwlock_trywrite(struct rwlock *l) TRY_ACQUIRE(true, l) NO_TSA { return pthread_rwlock_trywrlock(&l->l) == 0; }
 static inline void rwlock_write_unlock(struct rwlock *l) RELEASE(l) NO_TSA { pthread_rwlock_unlock(&l->l); }
 
