@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <linux/fuse.h>
+#include <sys/eventfd.h>
 #include <sys/uio.h>
 
 #include "loop.h"
@@ -69,15 +70,26 @@ static void amend_init_reply(struct server *srv, const struct fuse_in_header *in
 	srv->kill_suid = true;
 }
 
+/* Only the worker that serves INIT has it as its request, and replies to it once. */
+static bool replies_to_init(const struct fuse_in_header *in, const struct iovec *iov, int count)
+{
+	const struct fuse_out_header *out = iov[0].iov_base;
+
+	return in && in->opcode == FUSE_INIT && out->unique == in->unique && !out->error &&
+	       count == 2 && in->len >= sizeof(*in) + offsetof(struct fuse_init_in, flags2) &&
+	       iov[1].iov_len >= offsetof(struct fuse_init_out, max_background);
+}
+
 ssize_t op_send(int fd, struct iovec *iov, int count, void *userdata)
 {
 	const struct fuse_in_header *in = loop_request();
-	const struct fuse_out_header *out = iov[0].iov_base;
+	struct server *srv = userdata;
+	ssize_t n;
 
-	/* Only the worker that serves INIT has it as its request, and replies to it once. */
-	if (in && in->opcode == FUSE_INIT && out->unique == in->unique && !out->error &&
-	    count == 2 && in->len >= sizeof(*in) + offsetof(struct fuse_init_in, flags2) &&
-	    iov[1].iov_len >= offsetof(struct fuse_init_out, max_background))
-		amend_init_reply(userdata, in, iov[1].iov_base);
-	return writev(fd, iov, count);
+	if (!replies_to_init(in, iov, count))
+		return writev(fd, iov, count);
+	amend_init_reply(srv, in, iov[1].iov_base);
+	n = writev(fd, iov, count);
+	eventfd_write(srv->agreed_fd, 1);	/* the kernel has taken it in by now */
+	return n;
 }

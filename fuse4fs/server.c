@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -20,7 +21,7 @@
 #include "op.h"
 #include "server_end.h"
 
-enum { WHY_BYTES = 512 };
+enum { WHY_BYTES = 512, AGREE_MS = 10000 };
 
 static int fail(struct server *srv, int err, const char *why)
 {
@@ -68,6 +69,19 @@ static int resolve_paths(struct server *srv, char *why)
 	return 0;
 }
 
+/*
+ * The mount is usable, and its limits can be changed, when the kernel has our answer to its
+ * first request. Who passes a descriptor may mount it later.
+ */
+static void wait_until_agreed(struct server *srv)
+{
+	struct pollfd fds[] = { { .fd = srv->agreed_fd, .events = POLLIN },
+				{ .fd = loop_done_fd(srv->loop), .events = POLLIN } };
+
+	if (strncmp(srv->mountpoint, "/dev/fd/", 8))
+		poll(fds, 2, AGREE_MS);
+}
+
 static int start_session(struct server *srv, int (*catch_signals)(void), int *ret_signal_fd,
 			 char *why)
 {
@@ -106,6 +120,7 @@ static int serve_fs(struct server *srv, int (*catch_signals)(void))
 		vfs_close(&srv->vfs);
 		return status;
 	}
+	wait_until_agreed(srv);
 	mount_tune(srv);
 	daemon_ready(srv->daemon);
 	server_wait_end(srv, signal_fd);
@@ -125,6 +140,13 @@ static void prepare_process(void)
 		prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
 }
 
+static void free_server(struct server *srv)
+{
+	if (srv->agreed_fd >= 0)
+		close(srv->agreed_fd);
+	free(srv);
+}
+
 int server_run(const struct options *opt, struct daemon *daemon, int (*catch_signals)(void))
 {
 	struct server *srv = calloc(1, sizeof(*srv));
@@ -136,6 +158,7 @@ int server_run(const struct options *opt, struct daemon *daemon, int (*catch_sig
 		return daemon_failed(daemon, MNT_EX_SYSERR);
 	srv->opt = opt;
 	srv->daemon = daemon;
+	srv->agreed_fd = eventfd(0, EFD_CLOEXEC);
 	clock_gettime(CLOCK_MONOTONIC, &srv->started);
 	prepare_process();
 	err = resolve_paths(srv, why);
@@ -143,7 +166,7 @@ int server_run(const struct options *opt, struct daemon *daemon, int (*catch_sig
 		err = open_device(srv, &lock, why);
 	if (err) {
 		fprintf(stderr, "fuse4fs: %s\n", why);	/* names what it is about itself */
-		free(srv);
+		free_server(srv);
 		return daemon_failed(daemon, err == -ENOMEM ? MNT_EX_SYSERR : MNT_EX_FAIL);
 	}
 	status = serve_fs(srv, catch_signals);
@@ -153,6 +176,6 @@ int server_run(const struct options *opt, struct daemon *daemon, int (*catch_sig
 		daemon_printf(daemon, VFS_LOG_ERR, "closing the image: %s", strerror(-err));
 		status = MNT_EX_FAIL;
 	}
-	free(srv);
+	free_server(srv);
 	return status;
 }

@@ -26,6 +26,7 @@ struct server {
 	char mountpoint[PATH_MAX];	/* [init only] absolute, or /dev/fd/N */
 	struct timespec started;	/* [init only] CLOCK_MONOTONIC */
 
+	int agreed_fd;			/* [init only] eventfd: INIT has been answered */
 	/* What INIT settled; written by its worker before any other request. */
 	bool no_open;			/* the kernel opens files without us (ro) */
 	bool no_opendir;
