@@ -5,6 +5,7 @@
  * HANDLE_KILLPRIV_V2 is worth going behind libfuse 3.14's back for: without it the kernel
  * asks for security.capability before every write(2), a round trip per call. With it the
  * kernel remembers that there is none, and says in each request when set-user-ID must go.
+ * SETXATTR_EXT says the same of an access control list that is set.
  */
 #include "op.h"
 
@@ -64,10 +65,14 @@ static void amend_init_reply(struct server *srv, const struct fuse_in_header *in
 {
 	const struct fuse_init_in *offer = (const void *)(in + 1);
 
-	if (offer->minor < KILLPRIV_V2_MINOR || !(offer->flags & FUSE_HANDLE_KILLPRIV_V2))
-		return;
-	out->flags |= FUSE_HANDLE_KILLPRIV_V2;
-	srv->kill_suid = true;
+	if (offer->minor >= KILLPRIV_V2_MINOR && (offer->flags & FUSE_HANDLE_KILLPRIV_V2)) {
+		out->flags |= FUSE_HANDLE_KILLPRIV_V2;
+		srv->kill_suid = true;
+	}
+	if (offer->flags & FUSE_SETXATTR_EXT) {
+		out->flags |= FUSE_SETXATTR_EXT;
+		srv->setxattr_ext = true;
+	}
 }
 
 /* Only the worker that serves INIT has it as its request, and replies to it once. */

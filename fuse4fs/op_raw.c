@@ -105,6 +105,23 @@ static void raw_statx(struct server *srv, const struct fuse_in_header *in)
 	send_raw(srv, in, err, &out, sizeof(out));
 }
 
+/*
+ * libfuse reads the short form of SETXATTR, so the long one is shortened. Its one flag moves
+ * to the header's unused half-word.
+ */
+static void shorten_setxattr(struct fuse_in_header *in, size_t len)
+{
+	const size_t extra = sizeof(struct fuse_setxattr_in) - FUSE_COMPAT_SETXATTR_IN_SIZE;
+	struct fuse_setxattr_in *body = (void *)(in + 1);
+	char *end = (char *)body + FUSE_COMPAT_SETXATTR_IN_SIZE;
+
+	if (len < sizeof(*in) + sizeof(*body))
+		return;
+	in->padding = body->setxattr_flags & FUSE_SETXATTR_ACL_KILL_SGID;
+	memmove(end, end + extra, len - sizeof(*in) - sizeof(*body));
+	in->len -= (uint32_t)extra;
+}
+
 bool op_raw(void *arg, void *request, size_t len)
 {
 	struct fuse_in_header *in = request;
@@ -114,6 +131,10 @@ bool op_raw(void *arg, void *request, size_t len)
 	case FUSE_TMPFILE:
 		if (len > sizeof(*in) + sizeof(struct fuse_create_in))
 			in->opcode = FUSE_CREATE;
+		return false;
+	case FUSE_SETXATTR:
+		if (srv->setxattr_ext)
+			shorten_setxattr(in, len);
 		return false;
 	case OPCODE_STATX:
 		raw_statx(srv, in);
@@ -132,7 +153,11 @@ bool op_kill_suid_wanted(struct server *srv)
 	const struct fuse_in_header *in = loop_request();
 	const void *body;
 
-	if (!srv->kill_suid || !in)
+	if (!in)
+		return false;
+	if (in->opcode == FUSE_SETXATTR)
+		return srv->setxattr_ext && in->padding;
+	if (!srv->kill_suid)
 		return false;
 	body = in + 1;
 	if (in->opcode == FUSE_WRITE)

@@ -47,10 +47,17 @@ void op_listxattr(fuse_req_t req, fuse_ino_t nodeid, size_t size)
 void op_setxattr(fuse_req_t req, fuse_ino_t nodeid, const char *name, const char *value,
 		 size_t size, int flags)
 {
+	struct vfs *v = &op_server(req)->vfs;
 	uint32_t ino;
+	int err;
 
-	if (op_ino(req, nodeid, &ino))
-		op_reply_err(req, vfs_setxattr(&op_server(req)->vfs, ino, name, value, size, flags));
+	if (!op_ino(req, nodeid, &ino))
+		return;
+	err = vfs_setxattr(v, ino, name, value, size, flags);
+	/* An access control list set by somebody outside the file's group. */
+	if (!err && op_kill_suid_wanted(op_server(req)))
+		err = vfs_kill_sgid(v, ino);
+	op_reply_err(req, err);
 }
 
 void op_removexattr(fuse_req_t req, fuse_ino_t nodeid, const char *name)

@@ -31,6 +31,7 @@ struct server {
 	bool no_open;			/* the kernel opens files without us (ro) */
 	bool no_opendir;
 	bool kill_suid;			/* the kernel says when to clear set-user-ID */
+	bool setxattr_ext;		/* SETXATTR has flags: op_raw.c */
 	uint32_t proto_minor, max_write, max_readahead;
 };
 

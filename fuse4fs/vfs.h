@@ -151,6 +151,8 @@ ssize_t vfs_getxattr(struct vfs *v, uint32_t ino, const char *name, void *buf, s
 ssize_t vfs_listxattr(struct vfs *v, uint32_t ino, char *buf, size_t size, bool privileged);
 int vfs_setxattr(struct vfs *v, uint32_t ino, const char *name, const void *buf, size_t size,
 		 int flags);
+/* Clears set-group-ID: its setter is not in the group. */
+int vfs_kill_sgid(struct vfs *v, uint32_t ino);
 int vfs_removexattr(struct vfs *v, uint32_t ino, const char *name);
 
 /* Flags as chattr(1) names them (FS_*_FL); xflags as struct fsxattr has them. */

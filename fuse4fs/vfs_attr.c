@@ -88,6 +88,17 @@ int vfs_setattr(struct vfs *v, uint32_t ino, const struct stat *st, unsigned wha
 	return err ? err : vfs_getattr(v, ino, ret);
 }
 
+int vfs_kill_sgid(struct vfs *v, uint32_t ino)
+{
+	struct stat st;
+	int err = ops_getattr(v->fs, ino, &st);
+
+	if (err || !(st.st_mode & S_ISGID))
+		return err;
+	st.st_mode &= ~(mode_t)S_ISGID;
+	return ops_setattr(v->fs, ino, &st, SET_MODE, NULL, NULL);
+}
+
 /* The flags chattr(1) and FS_IOC_FSSETXATTR share, under both names. */
 static const struct { uint32_t fl, xfl; } flag_names[] = {
 	{ FS_IMMUTABLE_FL, FS_XFLAG_IMMUTABLE }, { FS_APPEND_FL, FS_XFLAG_APPEND },
