@@ -184,4 +184,9 @@ UNUSED_OK static void check_filled(struct inode *inode, const char *name, size_t
 	free(got);
 }
 
+static inline bool has_ea(const struct image *img)
+{
+	return img->fs->has_ea_inode;
+}
+
 #endif
