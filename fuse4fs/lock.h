@@ -11,14 +11,13 @@
 #include <stdbool.h>
 #include <time.h>
 
+/* Which lock guards a field is a comment: clang's guarded_by knows no members in C. */
 #if defined(__clang__)
 #define TSA(x) __attribute__((x))
 #else
 #define TSA(x)
 #endif
 #define CAPABILITY(name)	TSA(capability(name))
-#define GUARDED_BY(x)		TSA(guarded_by(x))
-#define PT_GUARDED_BY(x)	TSA(pt_guarded_by(x))
 #define REQUIRES(...)		TSA(requires_capability(__VA_ARGS__))
 #define REQUIRES_SHARED(...)	TSA(requires_shared_capability(__VA_ARGS__))
 #define ACQUIRE(...)		TSA(acquire_capability(__VA_ARGS__))
@@ -26,7 +25,6 @@
 #define RELEASE(...)		TSA(release_capability(__VA_ARGS__))
 #define RELEASE_SHARED(...)	TSA(release_shared_capability(__VA_ARGS__))
 #define TRY_ACQUIRE(...)	TSA(try_acquire_capability(__VA_ARGS__))
-#define EXCLUDES(...)		TSA(locks_excluded(__VA_ARGS__))
 #define NO_TSA			TSA(no_thread_safety_analysis)
 
 struct CAPABILITY("mutex") mutex {
