@@ -179,6 +179,21 @@ static int free_part(struct change *c, struct group_map *map, uint32_t bit, uint
 	return 0;
 }
 
+static int join_part(struct change *c, struct group_map *map, uint32_t bit, uint32_t n)
+{
+	return map->buf ? group_change(c->h, map->group, GROUP_BLOCKS, map, c->gdt) : 0;
+}
+
+int balloc_join(struct handle *h, uint64_t pblk, uint64_t len)
+{
+	int ret;
+
+	if (!fs_block_valid(h->fs, pblk, len))
+		return 0;
+	ret = change_blocks(h->fs, h, pblk, len, join_part);
+	return ret == -EUCLEAN ? 0 : ret;
+}
+
 int balloc_commit(struct handle *h, uint64_t pblk, uint32_t len)
 {
 	return change_blocks(h->fs, h, pblk, len, commit_part);

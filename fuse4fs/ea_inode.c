@@ -428,8 +428,10 @@ uint32_t ea_inode_ent_hash(struct inode *ea, const struct xattr_key *key)
 
 static int set_count(struct handle *h, struct inode *ea, uint64_t count)
 {
-	int err = 0;
+	int err = inode_join(h, ea);
 
+	if (err)
+		return err;
 	put_count(ea, count);
 	if (count == 0) {
 		ea->nlink = 0;

@@ -26,8 +26,10 @@ static bool has_content(const struct inode *inode)
 /* As the kernel leaves it: the mode stays, dtime says when. */
 static int bury(struct handle *h, struct inode *inode)
 {
-	int err = orphan_del(h, inode);
+	int err = ialloc_join(h, inode->ino);
 
+	if (!err)
+		err = orphan_del(h, inode);
 	if (err)
 		return err;
 	inode->size = 0;
@@ -45,7 +47,7 @@ static int free_number(struct inode *inode)
 	int err, end;
 
 	rwlock_write(&inode->lock);
-	err = txn_begin(inode->fs, ORPHAN_CREDITS + INODE_STORE_CREDITS + IALLOC_CREDITS, &h);
+	err = inode_begin(inode, ORPHAN_CREDITS + INODE_STORE_CREDITS + IALLOC_CREDITS, &h);
 	if (err) {
 		rwlock_write_unlock(&inode->lock);
 		return err;

@@ -112,6 +112,7 @@ struct extent_edit {
 	/* The plan. */
 	unsigned top;				/* highest level that changes */
 	unsigned nnew;				/* tree blocks to add */
+	unsigned nfree;				/* nodes that become empty, from the leaf up */
 	struct buf *new_buf[EXTENT_MAX_DEPTH + 1];
 };
 

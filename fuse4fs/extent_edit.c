@@ -54,7 +54,7 @@ static void edit_size(struct extent_edit *e)
 	unsigned level = path->depth, del = e->del, n = e->n;
 	uint32_t first = leaf_first_key(e);
 
-	e->nnew = 0;
+	e->nnew = e->nfree = 0;
 	for (;; level--) {
 		const struct extent_level *lv = &path->level[level], *up = lv - 1;
 		unsigned total = size_after(lv, del, n);
@@ -64,6 +64,7 @@ static void edit_size(struct extent_edit *e)
 		e->nnew += split;
 		if (level == 0)
 			return;
+		e->nfree += total == 0;
 		if (!split && total > 0 && first == extent_key(up, up->pos))
 			return;
 		del = total == 0;
@@ -133,6 +134,8 @@ int extent_edit_prepare(struct extent_edit *e)
 		return -EFBIG;
 	for (unsigned i = MAX(e->top, 1u); i <= path->depth && !err; i++)
 		err = txn_dirty(e->h, path->level[i].buf);
+	for (unsigned i = 0; i < e->nfree && !err; i++)
+		err = balloc_join(e->h, path->level[path->depth - i].buf->pblk, 1);
 	while (!err && got < e->nnew) {
 		err = new_node(e, goal, &e->new_buf[got]);
 		if (!err)
@@ -287,7 +290,8 @@ static bool collapse_once(struct handle *h, struct inode *inode)
 	if (extent_path_open(inode, 0, &path))
 		return false;
 	fits = path.depth > 0 && extent_entries(root) == 1 &&
-	       extent_entries(child) <= EXTENT_ROOT_ENTRIES;
+	       extent_entries(child) <= EXTENT_ROOT_ENTRIES &&
+	       !balloc_join(h, child->buf->pblk, 1);
 	if (fits) {
 		memcpy(root->eh + 1, child->eh + 1, EXTENT_ROOT_ENTRIES * ENTRY_SIZE);
 		root->eh->eh_entries = child->eh->eh_entries;

@@ -87,6 +87,20 @@ static bool holds_metadata(const struct inode *inode)
 	return !S_ISREG(inode->mode) || (inode->flags & EXT4_EA_INODE_FL);
 }
 
+/* A bitmap that cannot be read stops us here; a damaged one will not. */
+static int join_cut(struct handle *h, const struct extent_path *path, const struct cut *cut)
+{
+	int err = 0;
+
+	for (unsigned i = cut->pos; i < cut->pos + cut->del && !err; i++) {
+		struct run r = extent_leaf_run(path, i);
+		uint64_t from = MAX(cut->from, r.lblk), to = MIN(cut->to, run_end(&r));
+
+		err = balloc_join(h, r.pblk + (from - r.lblk), to - from);
+	}
+	return err;
+}
+
 static int free_cut(struct handle *h, const struct extent_path *path, const struct cut *cut)
 {
 	struct inode *inode = path->inode;
@@ -124,7 +138,9 @@ static int apply_cut(struct handle *h, struct extent_path *path, const struct cu
 		last.len -= gone;
 		e.add[e.n++] = extent_encode(&last);
 	}
-	err = extent_edit_prepare(&e);
+	err = join_cut(h, path, cut);
+	if (!err)
+		err = extent_edit_prepare(&e);
 	if (err)
 		return err;
 	err = free_cut(h, path, cut);

@@ -42,7 +42,7 @@ static int fill_hole(struct inode *inode, uint64_t *lblk, uint64_t end, bool roo
 	err = map_reserve(inode, *lblk, want, 0, root, &run.pblk, &run.len);
 	if (err)
 		return err;
-	err = txn_begin(inode->fs, file_insert_credits(inode, run.pblk, run.len), &h);
+	err = inode_begin(inode, file_insert_credits(inode, run.pblk, run.len), &h);
 	if (err) {
 		balloc_unreserve(inode->fs, run.pblk, run.len);
 		return err;
@@ -63,7 +63,7 @@ static int make_unwritten(struct inode *inode, uint64_t *lblk, uint64_t end)
 	struct handle h;
 	int err, err2;
 
-	err = txn_begin(inode->fs, 2 * map_credits(inode) + INODE_STORE_CREDITS, &h);
+	err = inode_begin(inode, 2 * map_credits(inode) + INODE_STORE_CREDITS, &h);
 	if (err)
 		return err;
 	err = map_convert(&h, inode, *lblk, len, true);
@@ -133,7 +133,7 @@ static int set_size(struct inode *inode, uint64_t size)
 	int err;
 
 	rwlock_write(&inode->lock);
-	err = txn_begin(inode->fs, INODE_STORE_CREDITS, &h);
+	err = inode_begin(inode, INODE_STORE_CREDITS, &h);
 	if (!err) {
 		inode->size = MAX(inode->size, size);
 		inode->mtime = inode->ctime = fs_now();

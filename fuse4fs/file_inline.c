@@ -43,7 +43,7 @@ static int store(struct inode *inode, const uint8_t *data, size_t len)
 	struct handle h;
 	int err;
 
-	err = txn_begin(inode->fs, 2 * INODE_STORE_CREDITS, &h);
+	err = inode_begin(inode, 2 * INODE_STORE_CREDITS, &h);
 	if (err)
 		return err;
 	inode->size = len;
@@ -61,7 +61,7 @@ static int to_blocks(struct inode *inode, const struct run *run)
 	struct handle h;
 	int err;
 
-	err = txn_begin(inode->fs, BALLOC_CREDITS + map_credits(inode) + 2 * INODE_STORE_CREDITS,
+	err = inode_begin(inode, BALLOC_CREDITS + map_credits(inode) + 2 * INODE_STORE_CREDITS,
 			&h);
 	if (err) {
 		if (run->len)

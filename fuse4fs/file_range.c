@@ -133,7 +133,7 @@ static int unmap_some(struct inode *inode, uint64_t *lblk, uint64_t end,
 	struct handle h;
 	int err, err2;
 
-	err = txn_begin(inode->fs, map_remove_credits(inode) + INODE_STORE_CREDITS, &h);
+	err = inode_begin(inode, map_remove_credits(inode) + INODE_STORE_CREDITS, &h);
 	if (err)
 		return err;
 	err = map_remove(&h, inode, *lblk, end, lblk);

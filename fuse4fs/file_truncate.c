@@ -17,7 +17,7 @@ static int grow(struct inode *inode, uint64_t size)
 	struct handle h;
 	int err;
 
-	err = txn_begin(inode->fs, INODE_STORE_CREDITS, &h);
+	err = inode_begin(inode, INODE_STORE_CREDITS, &h);
 	if (err)
 		return err;
 	inode->size = size;
@@ -27,23 +27,25 @@ static int grow(struct inode *inode, uint64_t size)
 	return err;
 }
 
-/* One handle: sets the size and removes what it can from *lblk on. */
+/* One handle: sets the size and removes what it can from *lblk on. What is left is an
+ * orphan's; if it cannot become one, the old size stays. */
 static int cut_some(struct inode *inode, uint64_t size, uint64_t *lblk)
 {
 	struct handle h;
 	int err, err2;
 
-	err = txn_begin(inode->fs, map_remove_credits(inode) + INODE_STORE_CREDITS + ORPHAN_CREDITS,
+	err = inode_begin(inode, map_remove_credits(inode) + INODE_STORE_CREDITS + ORPHAN_CREDITS,
 			&h);
 	if (err)
 		return err;
-	inode->size = size;
 	inode->mtime = inode->ctime = fs_now();
 	err = map_remove(&h, inode, *lblk, MAP_END, lblk);
 	if (err || *lblk < MAP_END)
 		err2 = orphan_add(&h, inode);
 	else
 		err2 = inode->nlink && inode->orphan ? orphan_del(&h, inode) : 0;
+	if (!err2 || (!err && *lblk == MAP_END))
+		inode->size = size;
 	err = err ? err : err2;
 	err2 = inode_store(&h, inode, true);
 	txn_stop(&h);

@@ -176,7 +176,7 @@ static int publish(const struct write *w, struct piece *p)
 	int err;
 
 	rwlock_write(&inode->lock);
-	err = txn_begin(inode->fs, file_insert_credits(inode, p->run.pblk, p->run.len), &h);
+	err = inode_begin(inode, file_insert_credits(inode, p->run.pblk, p->run.len), &h);
 	if (!err) {
 		err = map_piece(&h, inode, p);
 		if (!err) {
@@ -281,7 +281,7 @@ static int finish(const struct write *w)
 	rwlock_write(&inode->lock);
 	if (m->tv_sec != now->tv_sec || m->tv_nsec != now->tv_nsec ||
 	    c->tv_sec != now->tv_sec || c->tv_nsec != now->tv_nsec) {
-		err = txn_begin(inode->fs, INODE_STORE_CREDITS, &h);
+		err = inode_begin(inode, INODE_STORE_CREDITS, &h);
 		if (!err) {
 			inode->mtime = inode->ctime = *now;
 			err = inode_store(&h, inode, false);

@@ -53,6 +53,9 @@ int balloc_commit(struct handle *h, uint64_t pblk, uint32_t len);
 /* Frees blocks. metadata: revoke and drop cached copies. -EUCLEAN when a block was
  * already free or is a system block (logged; nothing freed of that group). */
 int balloc_free(struct handle *h, uint64_t pblk, uint64_t len, bool metadata);
+/* Before a free that must not fail halfway: has the bitmaps of [pblk, pblk+len) join the
+ * handle. -EIO, -ENOMEM; 0 also for what balloc_free will refuse as damage. */
+int balloc_join(struct handle *h, uint64_t pblk, uint64_t len);
 /* One metadata block, reserved and committed at once. May use the root-reserved blocks:
  * it belongs to data that has its room already. Never waits for a commit. */
 int balloc_new_block(struct handle *h, uint64_t goal, uint64_t *ret_pblk);
@@ -69,6 +72,8 @@ enum { BALLOC_CREDITS = 4 };	/* bitmap, descriptor, superblock, slack; per group
 /* Allocates ino, marks it, initialises the table if needed, counts used_dirs. parent may
  * be NULL. -ENOSPC (see group_pending). */
 int ialloc_new(struct handle *h, const struct inode *parent, bool is_dir, uint32_t *ret_ino);
+/* As balloc_join, for an inode's bit. */
+int ialloc_join(struct handle *h, uint32_t ino);
 /* Frees it (bitmap, counts). The inode itself was stored with its dtime. */
 int ialloc_free(struct handle *h, uint32_t ino, bool is_dir);
 /* 1 in use, 0 free, or -errno: for checking handles and directory entries. */

@@ -242,6 +242,28 @@ static int mark_free(struct handle *h, uint32_t ino, uint32_t g, bool is_dir,
 	return 0;
 }
 
+int ialloc_join(struct handle *h, uint32_t ino) NO_TSA
+{
+	struct fs *fs = h->fs;
+	AUTOBUF gdt = NULL;
+	struct group_map *map;
+	uint32_t g = (ino - 1) / fs->inodes_per_group;
+	int ret;
+
+	if (ino < fs->first_ino || ino > fs->inodes_count)
+		return 0;
+	ret = group_desc_buf(fs->groups, g, &gdt);
+	if (ret)
+		return fs_error(fs, ret, ino, 0, "cannot read the descriptor of group %" PRIu32,
+				g);
+	ret = group_map_get(fs->groups, g, GROUP_INODES, &map);
+	if (ret)
+		return ret == -EUCLEAN ? 0 : ret;
+	ret = map->buf ? group_change(h, g, GROUP_INODES, map, gdt) : 0;
+	mutex_unlock(group_lock_of(fs->groups, g));
+	return ret;
+}
+
 int ialloc_free(struct handle *h, uint32_t ino, bool is_dir) NO_TSA
 {
 	struct fs *fs = h->fs;

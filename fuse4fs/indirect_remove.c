@@ -45,13 +45,17 @@ static unsigned run_length(const struct indirect_path *path, unsigned at, unsign
 	return n;
 }
 
-/* Frees and clears n pointers; a failure (logged) leaves only the bits behind. */
+/* Frees and clears n pointers. A bitmap that cannot be read stops it before, a damaged one
+ * (logged) leaves the bits behind. */
 static int free_run(struct handle *h, struct indirect_path *path, unsigned at, unsigned n)
 {
 	struct inode *inode = path->inode;
 	uint32_t pblk = indirect_get(path, path->depth, at);
-	int err = balloc_free(h, pblk, n, holds_metadata(inode));
+	int err = balloc_join(h, pblk, n);
 
+	if (err)
+		return err;
+	err = balloc_free(h, pblk, n, holds_metadata(inode));
 	for (unsigned i = 0; i < n; i++)
 		indirect_put(path, path->depth, at + i, 0);
 	map_account(inode, -(int64_t)n);
@@ -78,6 +82,8 @@ static int prune(struct handle *h, struct indirect_path *path)
 
 		if (path->have > 1)
 			err = txn_dirty(h, path->buf[path->have - 1]);
+		if (!err)
+			err = balloc_join(h, pblk, 1);
 		if (err)
 			return err;
 		path->have--;

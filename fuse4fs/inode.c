@@ -69,6 +69,7 @@ static void init_new(struct inode *inode, const struct inode *parent, uint16_t m
 	struct fs *fs = inode->fs;
 
 	inode->mode = mode;
+	inode->type = mode & S_IFMT;
 	inode->uid = uid;
 	inode->gid = gid;
 	inode->gen = random_generation(inode->ino);
@@ -97,7 +98,13 @@ int inode_new(struct handle *h, struct inode *parent, uint16_t mode, uint32_t ui
 		return -ENOMEM;
 	}
 	init_new(inode, parent, mode, uid, gid);
-	rwlock_write(&inode->lock);
+	err = inode_join(h, inode);
+	if (err) {
+		inode_free(inode);
+		ialloc_free(h, ino, S_ISDIR(mode));
+		return err;
+	}
+	rwlock_write_unshared(&inode->lock);
 	err = inode_hash_new(inode);
 	if (err) {
 		/* The number stays taken, so that it is not tried again. */
@@ -159,6 +166,18 @@ int inode_join(struct handle *h, struct inode *inode)
 	uint8_t *bytes;
 
 	return dirty_slot(h, inode, &buf, &bytes);
+}
+
+int inode_begin(struct inode *inode, unsigned credits, struct handle *h)
+{
+	int err = txn_begin(inode->fs, credits, h);
+
+	if (err)
+		return err;
+	err = inode_join(h, inode);
+	if (err)
+		txn_stop(h);
+	return err;
 }
 
 static void note_tid(struct handle *h, struct inode *inode, bool datasync)

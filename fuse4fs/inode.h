@@ -35,6 +35,7 @@ struct inode {
 	uint32_t ino;
 	uint32_t gen;			/* i_generation [init only after NEW] */
 	uint32_t csum_seed;		/* csum_inode_seed [init only after NEW] */
+	uint16_t type;			/* S_IFMT bits of mode [init only after NEW] */
 
 	struct rwlock io;		/* data: shared to read and write, exclusive to cut */
 	struct rwlock lock;		/* everything below that says [lock] */
@@ -131,6 +132,8 @@ int inode_store(struct handle *h, struct inode *inode, bool datasync);
 /* Dirties the table block: an inode_store later in this handle needs no device. For
  * operations on several objects, which must not fail halfway. */
 int inode_join(struct handle *h, struct inode *inode);
+/* txn_begin, then inode_join: no handle is open when it fails. */
+int inode_begin(struct inode *inode, unsigned credits, struct handle *h);
 /* Orphan code: changes only the on-disk dtime (next orphan). */
 int inode_store_dtime(struct handle *h, struct inode *inode, uint32_t dtime);
 

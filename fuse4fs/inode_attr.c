@@ -127,7 +127,7 @@ static int touch_atime_locked(struct inode *inode, const struct timespec *now)
 
 	if (!inode_atime_due(inode, now))
 		return 0;
-	err = txn_begin(inode->fs, INODE_STORE_CREDITS, &h);
+	err = inode_begin(inode, INODE_STORE_CREDITS, &h);
 	if (err)
 		return err;
 	inode->atime = *now;

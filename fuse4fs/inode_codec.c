@@ -135,6 +135,7 @@ void inode_decode(struct inode *inode)
 	const uint8_t *raw = inode->raw;
 
 	inode->mode = get_le16(raw + FIELD(i_mode));
+	inode->type = inode->mode & S_IFMT;
 	inode->uid = get_le16(raw + FIELD(i_uid)) | (uint32_t)get_le16(raw + UID_HI) << 16;
 	inode->gid = get_le16(raw + FIELD(i_gid)) | (uint32_t)get_le16(raw + GID_HI) << 16;
 	inode->nlink = get_le16(raw + FIELD(i_links_count));

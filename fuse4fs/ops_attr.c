@@ -70,7 +70,7 @@ static int set_others(struct inode *inode, const struct stat *st, unsigned what)
 	if (!err && (what & SET_MODE))
 		credits += xattr_credits(inode, 4096);
 	if (!err)
-		err = txn_begin(inode->fs, credits, &h);
+		err = inode_begin(inode, credits, &h);
 	if (!err) {
 		h.sync = inode->fs->opt.sync;
 		err = apply_attr(&h, inode, st, what);
@@ -149,7 +149,7 @@ static int begin_change(struct fs *fs, uint32_t ino, struct handle *h,
 	if (err)
 		return err;
 	rwlock_write(&inode->lock);
-	err = txn_begin(fs, INODE_STORE_CREDITS, h);
+	err = inode_begin(inode, INODE_STORE_CREDITS, h);
 	if (err) {
 		rwlock_write_unlock(&inode->lock);
 		inode_put(inode);

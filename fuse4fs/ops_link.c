@@ -8,7 +8,7 @@
 
 int ops_prepare_drop(struct handle *h, struct inode *inode)
 {
-	bool is_last = S_ISDIR(inode->mode) || inode->nlink <= 1;
+	bool is_last = S_ISDIR(inode->type) || inode->nlink <= 1;
 	int err = inode_join(h, inode);
 
 	if (err || !is_last || inode->orphan)
@@ -30,7 +30,7 @@ int ops_drop_link(struct handle *h, struct inode *inode)
 	int err = 0;
 
 	inode->ctime = fs_now();
-	if (S_ISDIR(inode->mode)) {
+	if (S_ISDIR(inode->type)) {
 		inode->nlink = 0;
 		inode->size = 0;
 	} else if (inode->nlink > 0) {
@@ -81,9 +81,9 @@ static int may_unlink(struct inode *dir, struct inode *child, bool want_dir)
 {
 	int err;
 
-	if (want_dir && !S_ISDIR(child->mode))
+	if (want_dir && !S_ISDIR(child->type))
 		return -ENOTDIR;
-	if (!want_dir && S_ISDIR(child->mode))
+	if (!want_dir && S_ISDIR(child->type))
 		return -EISDIR;
 	err = ops_may_remove(dir, child);
 	if (err || !want_dir)
@@ -110,7 +110,7 @@ static int unlink_in(struct handle *h, struct inode *dir, struct inode *child, c
 		return err;
 	}
 	err = ops_drop_link(h, child);
-	if (!err && S_ISDIR(child->mode)) {
+	if (!err && S_ISDIR(child->type)) {
 		ops_dec_nlink(dir);
 		err = inode_store(h, dir, false);
 	}
@@ -123,7 +123,7 @@ static int unlink_locked(struct inode *dir, struct inode *child, const char *nam
 	struct handle h;
 	int err, end;
 
-	err = txn_begin(dir->fs, dir_credits(dir) + ORPHAN_CREDITS + 2 * INODE_STORE_CREDITS, &h);
+	err = inode_begin(dir, dir_credits(dir) + ORPHAN_CREDITS + 2 * INODE_STORE_CREDITS, &h);
 	if (err)
 		return err;
 	h.sync = dir->fs->opt.sync || dir->fs->opt.dirsync || (dir->flags & EXT2_DIRSYNC_FL);
@@ -180,11 +180,11 @@ static int link_locked(struct inode *dir, struct inode *inode, const char *name,
 	err = ops_may_add(dir);
 	if (err)
 		return err;
-	if (S_ISDIR(inode->mode) || (inode->flags & (EXT2_IMMUTABLE_FL | EXT2_APPEND_FL)))
+	if (S_ISDIR(inode->type) || (inode->flags & (EXT2_IMMUTABLE_FL | EXT2_APPEND_FL)))
 		return -EPERM;
 	if (inode->nlink >= inode_link_max(inode))
 		return -EMLINK;
-	err = txn_begin(dir->fs, dir_credits(dir) + ORPHAN_CREDITS + INODE_STORE_CREDITS, &h);
+	err = inode_begin(dir, dir_credits(dir) + ORPHAN_CREDITS + INODE_STORE_CREDITS, &h);
 	if (err)
 		return err;
 	h.sync = dir->fs->opt.sync || dir->fs->opt.dirsync || (dir->flags & EXT2_DIRSYNC_FL);

@@ -34,7 +34,7 @@ static int fill_content(struct handle *h, struct inode *dir, struct inode *inode
 	if (S_ISDIR(inode->mode))
 		return dir_init(h, inode, dir->ino);
 	if (S_ISLNK(inode->mode))
-		return file_write_link(h, inode, target, strlen(target));
+		return target ? file_write_link(h, inode, target, strlen(target)) : -EINVAL;
 	if (S_ISCHR(inode->mode) || S_ISBLK(inode->mode))
 		encode_rdev(inode, rdev);
 	return 0;
@@ -138,7 +138,7 @@ static int make_in_dir(struct inode *dir, const char *name, size_t len, uint16_t
 	err = S_ISDIR(mode) ? ops_may_add_subdir(dir) : 0;
 	if (err)
 		return err;
-	err = txn_begin(dir->fs, ops_new_inode_credits(dir) + dir_credits(dir), &h);
+	err = inode_begin(dir, ops_new_inode_credits(dir) + dir_credits(dir), &h);
 	if (err)
 		return err;
 	h.sync = wants_sync(dir->fs, dir);

@@ -95,9 +95,9 @@ static int check_tree(struct rename *r)
 
 	if (!r->cross)
 		return 0;
-	if (S_ISDIR(r->old->mode))
+	if (S_ISDIR(r->old->type))
 		err = check_not_below(r->fs, r->ndir, r->old);
-	if (!err && r->new && S_ISDIR(r->new->mode) && (r->flags & RENAME_EXCHANGE))
+	if (!err && r->new && S_ISDIR(r->new->type) && (r->flags & RENAME_EXCHANGE))
 		err = check_not_below(r->fs, r->odir, r->new);
 	return err;
 }
@@ -106,11 +106,11 @@ static int check_replace(struct rename *r)
 {
 	int err;
 
-	if (S_ISDIR(r->old->mode) && !S_ISDIR(r->new->mode))
+	if (S_ISDIR(r->old->type) && !S_ISDIR(r->new->type))
 		return -ENOTDIR;
-	if (!S_ISDIR(r->old->mode) && S_ISDIR(r->new->mode))
+	if (!S_ISDIR(r->old->type) && S_ISDIR(r->new->type))
 		return -EISDIR;
-	if (!S_ISDIR(r->new->mode))
+	if (!S_ISDIR(r->new->type))
 		return 0;
 	err = dir_is_empty(r->new);
 	if (err < 0)
@@ -135,9 +135,9 @@ static int check_locked(struct rename *r)
 		err = ops_may_remove(r->ndir, r->new);
 	if (!err && r->new && !exchange)
 		err = check_replace(r);
-	if (!err && r->cross && S_ISDIR(r->old->mode) && (!r->new || !S_ISDIR(r->new->mode)))
+	if (!err && r->cross && S_ISDIR(r->old->type) && (!r->new || !S_ISDIR(r->new->type)))
 		err = ops_may_add_subdir(r->ndir);
-	if (!err && r->cross && exchange && S_ISDIR(r->new->mode) && !S_ISDIR(r->old->mode))
+	if (!err && r->cross && exchange && S_ISDIR(r->new->type) && !S_ISDIR(r->old->type))
 		err = ops_may_add_subdir(r->odir);
 	return err;
 }
@@ -176,12 +176,17 @@ static int set_new_name(struct handle *h, struct rename *r)
 	return dir_insert(h, r->ndir, r->nname, r->nlen, r->old->ino, ftype);
 }
 
+/* What it needs was read a moment ago; where it has to be read again, again and again. */
 static int undo_new_name(struct handle *h, struct rename *r)
 {
-	if (r->new)
-		return dir_replace(h, r->ndir, r->nname, r->nlen, r->new->ino,
-				   dir_ftype(r->new->mode));
-	return dir_remove(h, r->ndir, r->nname, r->nlen);
+	enum { TRIES = 4 };
+	int err = -EIO;
+
+	for (unsigned i = 0; i < TRIES && err == -EIO; i++)
+		err = r->new ? dir_replace(h, r->ndir, r->nname, r->nlen, r->new->ino,
+					   dir_ftype(r->new->mode)) :
+			       dir_remove(h, r->ndir, r->nname, r->nlen);
+	return err;
 }
 
 static int join_all(struct handle *h, struct rename *r)
@@ -200,7 +205,7 @@ static int join_all(struct handle *h, struct rename *r)
 /* ".." of an inode that moves to another directory. */
 static int set_parent(struct handle *h, struct rename *r, struct inode *inode, struct inode *to)
 {
-	return r->cross && S_ISDIR(inode->mode) ? dir_set_parent(h, inode, to->ino) : 0;
+	return r->cross && S_ISDIR(inode->type) ? dir_set_parent(h, inode, to->ino) : 0;
 }
 
 static void undo_parent(struct handle *h, struct rename *r, struct inode *inode,
@@ -215,10 +220,10 @@ static void undo_parent(struct handle *h, struct rename *r, struct inode *inode,
 /* A directory moved (or a directory was replaced): parents' counts. */
 static int move_counts(struct handle *h, struct rename *r)
 {
-	bool replaced_dir = r->new && S_ISDIR(r->new->mode);
+	bool replaced_dir = r->new && S_ISDIR(r->new->type);
 	int err;
 
-	if (!S_ISDIR(r->old->mode) || (!r->cross && !replaced_dir))
+	if (!S_ISDIR(r->old->type) || (!r->cross && !replaced_dir))
 		return 0;
 	ops_dec_nlink(r->odir);
 	err = inode_store(h, r->odir, false);
@@ -283,7 +288,7 @@ static int exchange_counts(struct handle *h, struct inode *inode, struct inode *
 
 	inode->ctime = fs_now();
 	err = inode_store(h, inode, false);
-	if (err || from == to || !S_ISDIR(inode->mode))
+	if (err || from == to || !S_ISDIR(inode->type))
 		return err;
 	ops_dec_nlink(from);
 	ops_inc_nlink(to);
@@ -300,7 +305,7 @@ static int exchange_names(struct handle *h, struct rename *r)
 	err = dir_replace(h, r->odir, r->oname, r->olen, r->new->ino, dir_ftype(r->new->mode));
 	if (!err)
 		return 0;
-	undo = dir_replace(h, r->ndir, r->nname, r->nlen, r->new->ino, dir_ftype(r->new->mode));
+	undo = undo_new_name(h, r);
 	return undo ? fs_error(r->fs, undo, r->ndir->ino, 0, "cannot undo an exchange") : err;
 }
 

@@ -157,7 +157,7 @@ int orphan_file_add(struct orphans *o, struct handle *h, struct inode *inode)
 		if (!err)
 			o->current = block;
 		/* A block that cannot be read is no reason not to delete files. */
-		return err == -EUCLEAN ? -ENOSPC : err;
+		return err == -EUCLEAN || err == -EIO ? -ENOSPC : err;
 	}
 	return -ENOSPC;
 }

@@ -46,7 +46,7 @@ static int remove_orphan(struct inode *inode)
 	int err, end;
 
 	rwlock_write(&inode->lock);
-	err = txn_begin(inode->fs, ORPHAN_CREDITS, &h);
+	err = inode_begin(inode, ORPHAN_CREDITS, &h);
 	if (err) {
 		rwlock_write_unlock(&inode->lock);
 		return err;

@@ -160,6 +160,8 @@ int xattr_block_prepare(struct handle *h, struct inode *inode, struct xattr_bloc
 	c->counted = 0;
 	if (c->old && (want || shared))
 		err = txn_dirty(h, c->old);
+	else if (c->old)
+		err = balloc_join(h, c->old->pblk, 1);
 	if (err)
 		return err;
 	if (c->fresh) {

@@ -48,7 +48,7 @@ static int remove_entry(struct inode *inode, const struct xattr_key *key)
 	rwlock_write(&inode->lock);
 	err = xattr_plan_make(&p, inode, key, NULL, 0, PLAN_REMOVE, false);
 	if (!err)
-		err = txn_begin(inode->fs, xattr_plan_credits(&p), &h);
+		err = inode_begin(inode, xattr_plan_credits(&p), &h);
 	if (!err) {
 		err = xattr_plan_commit(&h, &p);
 		end = txn_stop(&h);
@@ -102,7 +102,7 @@ static int free_block(struct inode *inode)
 	struct handle h;
 	int err, end;
 
-	err = txn_begin(inode->fs, INODE_STORE_CREDITS + 1 + BALLOC_CREDITS, &h);
+	err = inode_begin(inode, INODE_STORE_CREDITS + 1 + BALLOC_CREDITS, &h);
 	if (err)
 		return err;
 	err = drop_block(&h, inode);

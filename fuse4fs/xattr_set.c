@@ -269,7 +269,7 @@ static int commit_once(struct xattr_plan *p)
 	struct handle h;
 	int err, end;
 
-	err = txn_begin(p->inode->fs, xattr_plan_credits(p), &h);
+	err = inode_begin(p->inode, xattr_plan_credits(p), &h);
 	if (err)
 		return err;
 	h.sync = p->inode->fs->opt.sync;
