@@ -30,15 +30,17 @@ enum { IMAGE_SIZE = 10 << 20, SEEDS = 120, CACHE_BYTES = 4 << 20 };
 
 static const struct variant {
 	const char *name, *args;
-	bool readonly;
+	bool readonly, crashed;
 } variants[] = {
-	{ "extents", "-t ext4 -b 1024 -g 4096 -N 1024 -J size=2 -O ^metadata_csum,^uninit_bg,^64bit,inline_data", false },
-	{ "wide", "-t ext4 -b 1024 -g 4096 -N 1024 -O ^has_journal,^metadata_csum,^uninit_bg,64bit,large_dir,ea_inode", false },
-	{ "csum", "-t ext4 -b 1024 -g 4096 -N 1024 -J size=2 -O metadata_csum,64bit,orphan_file,inline_data", false },
-	{ "ext2", "-t ext2 -b 1024 -g 4096 -N 1024 -I 128", false },
-	{ "ext3", "-t ext3 -b 4096 -N 1024 -J size=4 -I 256", false },
-	{ "big", "-t ext4 -b 4096 -N 1024 -O ^has_journal,^metadata_csum,^uninit_bg,inline_data,ea_inode", false },
-	{ "clusters", "-t ext4 -b 1024 -C 4096 -N 1024 -O ^has_journal,^metadata_csum,bigalloc", true },
+	{ "extents", "-t ext4 -b 1024 -g 4096 -N 1024 -J size=2 -O ^metadata_csum,^uninit_bg,^64bit,inline_data", false, false },
+	{ "wide", "-t ext4 -b 1024 -g 4096 -N 1024 -O ^has_journal,^metadata_csum,^uninit_bg,64bit,large_dir,ea_inode", false, false },
+	{ "csum", "-t ext4 -b 1024 -g 4096 -N 1024 -J size=2 -O metadata_csum,64bit,orphan_file,inline_data", false, false },
+	{ "ext2", "-t ext2 -b 1024 -g 4096 -N 1024 -I 128", false, false },
+	{ "ext3", "-t ext3 -b 4096 -N 1024 -J size=4 -I 256", false, false },
+	{ "big", "-t ext4 -b 4096 -N 1024 -O ^has_journal,^metadata_csum,^uninit_bg,inline_data,ea_inode", false, false },
+	{ "replay", "-t ext4 -b 1024 -g 4096 -N 1024 -J size=2 -O ^metadata_csum,^uninit_bg,^64bit", false, true },
+	{ "replay64", "-t ext4 -b 1024 -g 4096 -N 1024 -J size=2 -O metadata_csum,64bit", false, true },
+	{ "clusters", "-t ext4 -b 1024 -C 4096 -N 1024 -O ^has_journal,^metadata_csum,bigalloc", true, false },
 };
 
 static struct source {
@@ -132,18 +134,27 @@ static void damage(struct hostile_case *c, const struct unit_meta_range *r)
 	}
 }
 
-static void damage_some(struct hostile_case *c)
+/* Where: all over, or in the journal that will be replayed. */
+static enum unit_meta_class pick_class(struct hostile_case *c)
 {
 	static const enum unit_meta_class weights[] = {
 		META_SUPER, META_GDT, META_BITMAP, META_INODE, META_INODE, META_INODE, META_INODE,
 		META_DIR, META_DIR, META_DIR, META_TREE, META_TREE, META_TREE, META_XATTR,
 		META_XATTR, META_LINK, META_JOURNAL, META_JOURNAL,
 	};
+
+	if (c->v->crashed && below(c, 3))
+		return META_JOURNAL;
+	return weights[below(c, ARRAY_LEN(weights))];
+}
+
+static void damage_some(struct hostile_case *c)
+{
 	unsigned n = 1 + (unsigned)below(c, below(c, 4) ? 4 : 40);
 	const struct unit_meta_range *r;
 
 	while (n--) {
-		r = pick(c, weights[below(c, ARRAY_LEN(weights))]);
+		r = pick(c, pick_class(c));
 		if (!r)
 			continue;
 		damage(c, r);
@@ -160,7 +171,8 @@ static void ask_for_recovery(struct hostile_case *c)
 	const struct unit_meta_range super = { .class = META_SUPER, .off = SUPERBLOCK_OFFSET,
 					       .len = sizeof(*sb) };
 
-	if (!(sb->s_feature_compat & htole32(EXT3_FEATURE_COMPAT_HAS_JOURNAL)) || below(c, 2))
+	if (!(sb->s_feature_compat & htole32(EXT3_FEATURE_COMPAT_HAS_JOURNAL)) ||
+	    c->v->crashed || below(c, 2))
 		return;
 	sb->s_feature_incompat |= htole32(EXT3_FEATURE_INCOMPAT_RECOVER);
 	unit_meta_seal(c->src->meta, &super, c->src->dev);
@@ -221,6 +233,12 @@ static void run_image(unsigned image)
 	if (only && strcmp(only, variants[image].name))
 		return;
 	sources[image].dev = unit_mkfs_populated(IMAGE_SIZE, variants[image].args);
+	if (variants[image].crashed) {
+		struct blkdev *crashed = unit_crashed(sources[image].dev);
+
+		blkdev_close(sources[image].dev);
+		sources[image].dev = crashed;
+	}
 	sources[image].meta = unit_meta_scan(sources[image].dev);
 	assert_int_equal(unit_fork_all(hostile_job, &j, j.jobs), 0);
 	unit_meta_free(sources[image].meta);
@@ -233,7 +251,9 @@ static void test_csum(void **state) { run_image(2); }
 static void test_ext2(void **state) { run_image(3); }
 static void test_ext3(void **state) { run_image(4); }
 static void test_big(void **state) { run_image(5); }
-static void test_clusters(void **state) { run_image(6); }
+static void test_replay(void **state) { run_image(6); }
+static void test_replay64(void **state) { run_image(7); }
+static void test_clusters(void **state) { run_image(8); }
 
 int main(void)
 {
@@ -241,6 +261,7 @@ int main(void)
 		cmocka_unit_test(test_extents), cmocka_unit_test(test_wide),
 		cmocka_unit_test(test_csum), cmocka_unit_test(test_ext2),
 		cmocka_unit_test(test_ext3), cmocka_unit_test(test_big),
+		cmocka_unit_test(test_replay), cmocka_unit_test(test_replay64),
 		cmocka_unit_test(test_clusters),
 	};
 

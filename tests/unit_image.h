@@ -21,6 +21,8 @@ static inline struct ext2_super_block *unit_super(struct blkdev *dev)
 {
 	return (struct ext2_super_block *)(void *)(dev_mem_data(dev) + SUPERBLOCK_OFFSET);
 }
+/* What a crash would leave of it after some synced changes: with a journal, one to replay. */
+struct blkdev *unit_crashed(struct blkdev *dev);
 /* A copy of the first size bytes. */
 struct blkdev *unit_copy(struct blkdev *dev, uint64_t size);
 

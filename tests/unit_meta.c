@@ -49,6 +49,13 @@ static enum buf_kind dir_kind(struct scan *s, blk64_t pblk, e2_blkcnt_t lblk)
 	return BUF_DIR;
 }
 
+static bool is_zero(struct scan *s, blk64_t pblk)
+{
+	const uint8_t *p = dev_mem_data(s->dev) + pblk * s->e2->blocksize;
+
+	return !p[0] && !memcmp(p, p + 1, s->e2->blocksize - 1);
+}
+
 static int visit_block(ext2_filsys e2, blk64_t *pblk, e2_blkcnt_t lblk, blk64_t ref, int off,
 		       void *arg)
 {
@@ -60,7 +67,7 @@ static int visit_block(ext2_filsys e2, blk64_t *pblk, e2_blkcnt_t lblk, blk64_t 
 		add_block(s, META_DIR, *pblk, dir_kind(s, *pblk, lblk));
 	else if (LINUX_S_ISLNK(s->inode.i_mode))
 		add_block(s, META_LINK, *pblk, BUF_RAW);
-	else if (s->ino == s->e2->super->s_journal_inum)
+	else if (s->ino == s->e2->super->s_journal_inum && !is_zero(s, *pblk))
 		add_block(s, META_JOURNAL, *pblk, BUF_RAW);
 	else if (s->ino == s->e2->super->s_orphan_file_inum)
 		add_block(s, META_JOURNAL, *pblk, BUF_RAW);

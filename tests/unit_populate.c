@@ -126,6 +126,25 @@ static void add_orphan(struct blkdev *dev)
 	unit_debugfs(dev, script);
 }
 
+struct blkdev *unit_crashed(struct blkdev *dev)
+{
+	static const char *const names[] = { "truncate_deep", "htree_split", "unlink_xattr",
+					     "rename_exchange", "xattr_big", "rmdir_empty", "write_mib",
+					     "reuse" };
+	struct blkdev *work = unit_copy(dev, blkdev_size(dev)), *ret;
+	struct fs *fs = unit_fs_must_open(work, &(struct fs_options){ .commit_sec = 1000 });
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		for (unsigned k = 0; k < unit_ops_len; k++)
+			if (!strcmp(unit_ops[k].name, names[i]) && (unit_ops[k].run(fs) || fs_sync(fs)))
+				unit_die("%s failed", names[i]);
+	ret = unit_copy(work, blkdev_size(work));
+	if (fs_close(fs))
+		unit_die("close");
+	blkdev_close(work);
+	return ret;
+}
+
 struct blkdev *unit_mkfs_populated(uint64_t size, const char *args)
 {
 	char path[256], command[1024];
