@@ -39,7 +39,7 @@ int ops_get_dir(struct fs *fs, uint32_t ino, struct inode **ret)
 
 	if (err)
 		return err;
-	if (!S_ISDIR(dir->mode)) {
+	if (!S_ISDIR(dir->type)) {
 		inode_put(dir);
 		return -ENOTDIR;
 	}

@@ -45,7 +45,7 @@ int vfs_readdir(struct vfs *v, uint32_t dir, uint64_t cookie, vfs_emit emit, voi
 		err = inode_get(v->fs, dir, &inode);
 	if (err)
 		return err;
-	if (!S_ISDIR(inode->mode))
+	if (!S_ISDIR(inode->type))
 		return -ENOTDIR;
 	rwlock_read(&inode->lock);
 	err = dir_read(inode, cookie, emit_entry, &ctx);

@@ -156,8 +156,8 @@ ssize_t vfs_read(struct vfs_file *f, void *buf, size_t len, uint64_t off)
 {
 	ssize_t n;
 
-	if (!S_ISREG(f->inode->mode))
-		return S_ISDIR(f->inode->mode) ? -EISDIR : -EINVAL;
+	if (!S_ISREG(f->inode->type))
+		return S_ISDIR(f->inode->type) ? -EISDIR : -EINVAL;
 	n = file_read(f->inode, buf, len, off);
 	if (n >= 0)
 		inode_touch_atime(f->inode);
@@ -185,7 +185,7 @@ ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off,
 {
 	ssize_t n;
 
-	if (!S_ISREG(f->inode->mode))
+	if (!S_ISREG(f->inode->type))
 		return -EINVAL;
 	n = file_write(f->inode, buf, len, off, f->root);
 	return cached && n < (ssize_t)len ? write_rest(f, buf, len, off, n) : n;
@@ -198,20 +198,20 @@ int vfs_fsync(struct vfs_file *f, bool datasync)
 
 int vfs_fallocate(struct vfs_file *f, int mode, uint64_t off, uint64_t len)
 {
-	if (!S_ISREG(f->inode->mode))
+	if (!S_ISREG(f->inode->type))
 		return -ENODEV;
 	return file_fallocate(f->inode, mode, off, len, f->root);
 }
 
 int64_t vfs_seek(struct vfs_file *f, uint64_t off, int whence)
 {
-	return S_ISREG(f->inode->mode) ? file_seek(f->inode, off, whence) : -EINVAL;
+	return S_ISREG(f->inode->type) ? file_seek(f->inode, off, whence) : -EINVAL;
 }
 
 ssize_t vfs_copy(struct vfs_file *src, uint64_t src_off, struct vfs_file *dst, uint64_t dst_off,
 		 size_t len)
 {
-	if (!S_ISREG(src->inode->mode) || !S_ISREG(dst->inode->mode))
+	if (!S_ISREG(src->inode->type) || !S_ISREG(dst->inode->type))
 		return -EINVAL;
 	return file_copy(src->inode, src_off, dst->inode, dst_off, len, dst->root);
 }
@@ -247,7 +247,7 @@ int vfs_bmap(struct vfs *v, uint32_t ino, uint32_t block_size, uint64_t *block)
 
 	if (err)
 		return err;
-	if (!S_ISREG(inode->mode) || !block_size || block_size > v->fs->block_size ||
+	if (!S_ISREG(inode->type) || !block_size || block_size > v->fs->block_size ||
 	    v->fs->block_size % block_size)
 		return -EINVAL;
 	ratio = v->fs->block_size / block_size;

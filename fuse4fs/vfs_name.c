@@ -77,7 +77,7 @@ static int check_handle(struct vfs *v, struct inode *inode)
 {
 	if (v->ids.root == INO_EXT4_ROOT || nodes_known(v->nodes, inode->ino))
 		return 0;
-	return S_ISDIR(inode->mode) ? check_below_root(v, inode->ino) : -ESTALE;
+	return S_ISDIR(inode->type) ? check_below_root(v, inode->ino) : -ESTALE;
 }
 
 int vfs_lookup_ino(struct vfs *v, uint32_t ino, struct vfs_entry *ret)
@@ -174,7 +174,7 @@ int vfs_readlink(struct vfs *v, uint32_t ino, char *buf, size_t size)
 	if (!err)
 		err = inode_get(v->fs, ino, &inode);
 	if (!err)
-		err = S_ISLNK(inode->mode) ? file_read_link(inode, buf, size) : -EINVAL;
+		err = S_ISLNK(inode->type) ? file_read_link(inode, buf, size) : -EINVAL;
 	if (err < 0)
 		return err;
 	inode_touch_atime(inode);
