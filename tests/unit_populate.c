@@ -11,7 +11,7 @@
  *	/flat               600 KiB in a row
  *	/sparse             a hole of 1 MiB, then data
  *	/sym/short, /sym/long
- *	/xattr/ibody, /xattr/block, /xattr/both
+ *	/xattr/ibody, /xattr/block, /xattr/both (the first has an ea_inode where the image can)
  *	/tiny, /small       20 and 120 bytes, inline where the image can
  *	/synced             64 KiB that no test changes
  *	/orphan             (inode on the orphan list, no name)
@@ -20,13 +20,14 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "unit_image.h"
 #include "unit_ops.h"
 
-enum { HASH_NAMES = 3000, DEEP_EXTENTS = 700, DEEP_STEP = 8192, LONG_TARGET = 300 };
+enum { HASH_NAMES = 3000, DEEP_EXTENTS = 700, DEEP_STEP = 8192, LONG_TARGET = 300, HUGE_VALUE = 9000 };
 
 static void put_file(int dir, const char *name, size_t len, uint64_t off)
 {
@@ -99,7 +100,10 @@ static void put_tree(int dir)
 static void add_xattrs(struct blkdev *dev)
 {
 	char script[4096], big[401];
+	int fd = memfd_create("value", 0);
 
+	if (ftruncate(fd, HUGE_VALUE))
+		unit_die("no memory");
 	memset(big, 'x', sizeof(big) - 1);
 	big[sizeof(big) - 1] = '\0';
 	snprintf(script, sizeof(script),
@@ -107,8 +111,11 @@ static void add_xattrs(struct blkdev *dev)
 		 "ea_set /xattr/block user.big %s\n"
 		 "ea_set /xattr/both user.a 1234\n"
 		 "ea_set /xattr/both user.big %s\n"
-		 "ea_set /xattr/both user.more %s\n", big, big, big);
+		 "ea_set /xattr/both user.more %s\n"
+		 /* More than a block, where the image can. */
+		 "ea_set -f /proc/%d/fd/%d /xattr/ibody user.huge\n", big, big, big, getpid(), fd);
 	unit_debugfs(dev, script);
+	close(fd);
 }
 
 /* Takes the name away and leaves the inode as a crash with the file open would. */

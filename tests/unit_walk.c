@@ -19,7 +19,7 @@
 
 enum {
 	MAX_DIRS = 64, MAX_ENTRIES = 200000, MAX_NAMES = 400, MAX_LOOKUPS = 150, READ_LEN = 64 << 10,
-	MAX_READS = 40, MAX_SEEKS = 60, CHANGES = 40,
+	MAX_READS = 40, MAX_SEEKS = 60, CHANGES = 40, CROWD = 60,
 };
 
 struct name {
@@ -165,6 +165,33 @@ static void change_file(struct walk *w, struct inode *inode)
 	}
 }
 
+/* An ACL as setxattr(2) takes it: owner, user 5, group, mask, others. */
+static void set_acl(struct inode *inode, const char *name)
+{
+	static const uint16_t entries[][2] = { { 1, 7 }, { 2, 6 }, { 4, 5 }, { 16, 7 }, { 32, 4 } };
+	uint8_t acl[4 + 8 * ARRAY_LEN(entries)] = { 2 };
+
+	for (size_t i = 0; i < ARRAY_LEN(entries); i++) {
+		put_le16(acl + 4 + 8 * i, entries[i][0]);
+		put_le16(acl + 6 + 8 * i, entries[i][1]);
+		put_le32(acl + 8 + 8 * i, entries[i][0] == 2 ? 5 : UINT32_MAX);
+	}
+	CHECK(xattr_set(inode, name, acl, sizeof(acl), 0));
+}
+
+static void change_xattr(struct walk *w, struct inode *inode)
+{
+	switch (unit_random(&w->rnd) % 7) {
+	case 0: CHECK(xattr_set(inode, "user.new", w->buf, unit_random(&w->rnd) % 900, 0)); break;
+	case 1: CHECK(xattr_set(inode, "user.huge", w->buf, unit_random(&w->rnd) % 20000, 0)); break;
+	case 2: CHECK(xattr_remove(inode, "user.a")); break;
+	case 3: CHECK(xattr_remove(inode, "user.big")); break;
+	case 4: CHECK(xattr_remove(inode, "user.huge")); break;
+	case 5: set_acl(inode, "system.posix_acl_access"); break;
+	default: set_acl(inode, "system.posix_acl_default"); break;
+	}
+}
+
 static void change_inode(struct walk *w, uint32_t ino)
 {
 	struct stat st = { .st_mode = 0640, .st_uid = 5 };
@@ -174,13 +201,38 @@ static void change_inode(struct walk *w, uint32_t ino)
 		return;
 	if (S_ISREG(inode->mode))
 		change_file(w, inode);
-	switch (unit_random(&w->rnd) % 4) {
-	case 0: CHECK(xattr_set(inode, "user.new", w->buf, unit_random(&w->rnd) % 900, 0)); break;
-	case 1: CHECK(xattr_remove(inode, "user.a")); break;
-	case 2: CHECK(xattr_remove(inode, "user.big")); break;
-	default:
-		CHECK(ops_setattr(w->fs, ino, &st, SET_UID, &(struct cred){ .root = true }, &st));
+	if (unit_random(&w->rnd) % 4)
+		change_xattr(w, inode);
+	else
+		CHECK(ops_setattr(w->fs, ino, &st, SET_UID | SET_MODE,
+				  &(struct cred){ .root = true }, &st));
+	CHECK(ops_set_flags(w->fs, ino, EXT2_NOATIME_FL, EXT2_NOATIME_FL));
+	inode_put(inode);
+}
+
+/* Many names in one directory: its index grows, or it gets one. */
+static void crowd(struct walk *w, uint32_t dir, uint32_t ino)
+{
+	char name[64];
+
+	for (unsigned i = 0; i < CROWD; i++) {
+		struct inode *inode;
+		unsigned number = (unsigned)unit_random(&w->rnd) % 10000;
+
+		snprintf(name, sizeof(name), "one-more-of-many-quite-long-names-%u", number);
+		if (!CHECK(ops_link(w->fs, ino, dir, name, &inode)))
+			inode_put(inode);
 	}
+}
+
+static void make_link(struct walk *w, const struct name *n, const struct cred *cred)
+{
+	struct inode *inode = NULL;
+	char target[300];
+
+	memset(target, 't', sizeof(target));
+	target[unit_random(&w->rnd) % (sizeof(target) - 1) + 1] = '\0';
+	CHECK(ops_make(w->fs, n->dir, "fresh-link", S_IFLNK | 0777, 0, target, cred, &inode));
 	inode_put(inode);
 }
 
@@ -192,7 +244,10 @@ static void change_names(struct walk *w, const struct name *n)
 	char fresh[32];
 
 	snprintf(fresh, sizeof(fresh), "fresh-%llu", (unsigned long long)unit_random(&w->rnd) % 1000);
-	switch (unit_random(&w->rnd) % 8) {
+	switch (unit_random(&w->rnd) % 11) {
+	case 7: crowd(w, other, n->ino); break;
+	case 8: make_link(w, n, &cred); break;
+	case 9: CHECK(ops_rename(w->fs, n->dir, n->text, other, fresh, 4, &cred)); break;
 	case 0: CHECK(ops_unlink(w->fs, n->dir, n->text)); break;
 	case 1: CHECK(ops_rmdir(w->fs, n->dir, n->text)); break;
 	case 2: CHECK(ops_rename(w->fs, n->dir, n->text, other, fresh, 0, &cred)); break;
