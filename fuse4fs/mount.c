@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -37,8 +38,9 @@ static void kernel_options(const struct server *srv, char *out, size_t size)
 	char name[2 * PATH_MAX];
 
 	escape(srv->image, name, sizeof(name));
-	snprintf(out, size, "fsname=%s,subtype=fuse4fs,default_permissions,%s,%s,%s%s%s%s%s%s", name,
-		 o->readonly ? "ro" : "rw", yes_no(root ? o->suid : OPT_NO, false, "suid", "nosuid"),
+	snprintf(out, size, "fsname=%s,subtype=fuse4fs,default_permissions,%s,%s,%s%s%s%s%s%s",
+		 name, o->readonly ? "ro" : "rw",
+		 yes_no(root ? o->suid : OPT_NO, false, "suid", "nosuid"),
 		 yes_no(root ? o->dev : OPT_NO, false, "dev", "nodev"),
 		 o->exec == OPT_NO ? ",noexec" : "",
 		 o->atime == OPT_NOATIME ? ",noatime" : "",
@@ -60,6 +62,49 @@ static struct fuse_session *new_session(struct server *srv)
 	return se;
 }
 
+/* Where libfuse's complaints go while this thread mounts: into the one line we print. */
+static _Thread_local struct complaint {
+	char text[256];
+} *complaint;
+
+static void take_complaint(enum fuse_log_level level, const char *fmt, va_list ap)
+{
+	size_t len;
+
+	if (!complaint || level > FUSE_LOG_WARNING) {
+		vfprintf(stderr, fmt, ap);
+		return;
+	}
+	vsnprintf(complaint->text, sizeof(complaint->text), fmt, ap);
+	len = strcspn(complaint->text, "\n");
+	complaint->text[len] = '\0';
+}
+
+static const char *way_out(void)
+{
+	if (access("/dev/fuse", F_OK))
+		return " (load the fuse module, or give the container /dev/fuse)";
+	if (access("/dev/fuse", R_OK | W_OK))
+		return " (this user may not open /dev/fuse)";
+	return "";
+}
+
+static int do_mount(struct server *srv, char *why, size_t why_len)
+{
+	struct complaint said = { "" };
+	int err;
+
+	complaint = &said;
+	fuse_set_log_func(take_complaint);
+	errno = 0;
+	err = fuse_session_mount(srv->se, srv->mountpoint) ? (errno ? -errno : -EIO) : 0;
+	complaint = NULL;
+	if (err)
+		snprintf(why, why_len, "cannot mount at %s%s%s%s", srv->mountpoint,
+			 said.text[0] ? ": " : "", said.text, way_out());
+	return err;
+}
+
 int mount_session(struct server *srv, char *why, size_t why_len)
 {
 	int err;
@@ -69,12 +114,8 @@ int mount_session(struct server *srv, char *why, size_t why_len)
 		snprintf(why, why_len, "cannot start a FUSE session");
 		return -EINVAL;
 	}
-	errno = 0;
-	if (fuse_session_mount(srv->se, srv->mountpoint)) {
-		err = errno ? -errno : -EIO;
-		snprintf(why, why_len, "cannot mount at %s%s", srv->mountpoint,
-			 access("/dev/fuse", F_OK) ? ": there is no /dev/fuse (load the fuse module, or "
-			 "give the container that device)" : "");
+	err = do_mount(srv, why, why_len);
+	if (err) {
 		fuse_session_destroy(srv->se);
 		srv->se = NULL;
 		return err;

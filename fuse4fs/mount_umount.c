@@ -9,6 +9,7 @@
 #include "mount.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@
 
 #include "options.h"
 #include "status.h"
+#include "transport/imglock.h"
 
 enum { PATIENCE_MS = 5000, LIMIT_MS = 600000 };
 
@@ -54,44 +56,67 @@ int mount_umount(const char *mountpoint, bool lazy, bool force)
 	return errno == EPERM ? run_fusermount(mountpoint, lazy) : -errno;
 }
 
-/* A descriptor that becomes readable when the process ends, or -1: not ours to see. */
-static int open_server(const char *mountpoint)
-{
-	int pid = status_pid(mountpoint);
+/* Who is to be waited for. */
+struct awaited {
+	int pid_fd;		/* readable when the process has ended, or -1: not ours to see */
+	char image[PATH_MAX];	/* "" when nobody answered */
+};
 
-	return pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+static struct awaited ask_server(const char *mountpoint)
+{
+	struct awaited a = { .pid_fd = -1 };
+	int pid;
+
+	if (status_server(mountpoint, &pid, a.image, sizeof(a.image)))
+		a.image[0] = '\0';
+	else if (pid > 0)
+		a.pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	return a;
 }
 
-static int wait_for_server(int fd, const char *mountpoint)
+static int wait_some(const struct awaited *a, int timeout_ms)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct pollfd p = { .fd = a->pid_fd, .events = POLLIN };
 
-	if (poll(&p, 1, PATIENCE_MS) == 1)
-		return 0;
+	if (a->pid_fd < 0)
+		return imglock_wait_free(a->image, (unsigned)timeout_ms);
+	return poll(&p, 1, timeout_ms) == 1 ? 0 : -ETIMEDOUT;
+}
+
+static int wait_for_server(const struct awaited *a, const char *mountpoint)
+{
+	int err = wait_some(a, PATIENCE_MS);
+
+	if (err != -ETIMEDOUT)
+		return err;
 	fprintf(stderr, "fuse4fs: %s: unmounted; waiting for the server to write the rest\n",
 		mountpoint);
-	return poll(&p, 1, LIMIT_MS) == 1 ? 0 : -ETIMEDOUT;
+	return wait_some(a, LIMIT_MS);
+}
+
+static void complain(const char *mountpoint, int err)
+{
+	fprintf(stderr, "fuse4fs: %s: cannot unmount: %s%s\n", mountpoint, strerror(-err),
+		err == -EBUSY ? " (fuser -m names its users)" :
+		err == -EINVAL ? " (is it mounted?)" : "");
 }
 
 int mount_umount_main(const char *mountpoint, bool lazy, bool force)
 {
-	/* A dead server cannot be asked, a stuck one would not answer. */
-	int fd = force || lazy ? -1 : open_server(mountpoint);
-	int err = mount_umount(mountpoint, lazy, force);
+	struct awaited a = { .pid_fd = -1 };
+	int err;
 
-	if (err) {
-		if (fd >= 0)
-			close(fd);
-		fprintf(stderr, "fuse4fs: %s: cannot unmount: %s%s\n", mountpoint, strerror(-err),
-			err == -EBUSY ? " (fuser -m names its users)" :
-			err == -EINVAL ? " (is it mounted?)" : "");
-		return MNT_EX_FAIL;
-	}
-	if (fd < 0)
-		return MNT_EX_OK;
-	err = wait_for_server(fd, mountpoint);
-	close(fd);
-	if (err)
+	/* A dead server cannot be asked, a stuck one would not answer. */
+	if (!force && !lazy)
+		a = ask_server(mountpoint);
+	err = mount_umount(mountpoint, lazy, force);
+	if (!err && a.image[0])
+		err = wait_for_server(&a, mountpoint);
+	else if (err)
+		complain(mountpoint, err);
+	if (a.pid_fd >= 0)
+		close(a.pid_fd);
+	if (err == -ETIMEDOUT)
 		fprintf(stderr, "fuse4fs: %s: the server is still writing; do not use the image "
 			"yet\n", mountpoint);
 	return err ? MNT_EX_FAIL : MNT_EX_OK;

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "compat_fuse.h"
@@ -47,26 +48,34 @@ static int open_device(struct server *srv, struct imglock **ret_lock, char *why)
 	return err;
 }
 
+static int resolve_mountpoint(struct server *srv, char *why)
+{
+	const char *name = srv->opt->mountpoint;
+	struct stat st;
+	int err = 0;
+
+	if (!strncmp(name, "/dev/fd/", 8)) {
+		snprintf(srv->mountpoint, sizeof(srv->mountpoint), "%s", name);
+		return 0;
+	}
+	if (!realpath(name, srv->mountpoint) || stat(srv->mountpoint, &st))
+		err = -errno;
+	else if (!S_ISDIR(st.st_mode))
+		err = -ENOTDIR;
+	if (err)
+		snprintf(why, WHY_BYTES, "mount point %s: %s%s", name, strerror(-err),
+			 err == -ENOTCONN ? " (a dead mount: fuse4fs -u -l removes it)" : "");
+	return err;
+}
+
 /* Absolute names: the daemon leaves its directory, and mount tables want them. */
 static int resolve_paths(struct server *srv, char *why)
 {
-	const struct options *o = srv->opt;
+	const char *image = srv->opt->image;
 
-	if (!strchr(o->image, '/') && !strncmp(o->image, "fd:", 3))
-		snprintf(srv->image, sizeof(srv->image), "%s", o->image);
-	else if (!realpath(o->image, srv->image))
-		snprintf(srv->image, sizeof(srv->image), "%s", o->image);
-	if (!strncmp(o->mountpoint, "/dev/fd/", 8)) {
-		snprintf(srv->mountpoint, sizeof(srv->mountpoint), "%s", o->mountpoint);
-		return 0;
-	}
-	if (!realpath(o->mountpoint, srv->mountpoint)) {
-		int err = -errno;
-
-		snprintf(why, WHY_BYTES, "mount point %s: %s", o->mountpoint, strerror(-err));
-		return err;
-	}
-	return 0;
+	if (!strncmp(image, "fd:", 3) || !realpath(image, srv->image))
+		snprintf(srv->image, sizeof(srv->image), "%s", image);
+	return resolve_mountpoint(srv, why);
 }
 
 /*
@@ -78,7 +87,7 @@ static void wait_until_agreed(struct server *srv)
 	struct pollfd fds[] = { { .fd = srv->agreed_fd, .events = POLLIN },
 				{ .fd = loop_done_fd(srv->loop), .events = POLLIN } };
 
-	if (strncmp(srv->mountpoint, "/dev/fd/", 8))
+	if (strncmp(srv->mountpoint, "/dev/fd/", 8) != 0)
 		poll(fds, 2, AGREE_MS);
 }
 

@@ -131,6 +131,7 @@ static struct json_object *collect(struct server *srv)
 	add_string(o, "mountpoint", srv->mountpoint);
 	add_string(o, "options", options);
 	add_int(o, "pid", (uint64_t)getpid());
+	add_int(o, "pid_namespace", status_pid_namespace());
 	add_int(o, "uptime_sec", (uint64_t)(now.tv_sec - srv->started.tv_sec));
 	add_fs(o, &srv->vfs);
 	add_device(o, srv->dev);

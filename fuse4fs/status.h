@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/ioctl.h>
 
 struct server;
@@ -28,7 +29,12 @@ size_t status_print(struct server *srv, bool json, char *buf, size_t size);
 int status_query(const char *mountpoint, bool json, char *buf);
 /* The whole of `fuse4fs --status`; exit status. */
 int status_main(const char *mountpoint, bool json);
-/* Process id of the server, from its own view; or -errno. */
-int status_pid(const char *mountpoint);
+/*
+ * Who serves mountpoint: its image, and its process id, 0 if it lives in another PID
+ * namespace, where the number says nothing. 0 or -errno.
+ */
+int status_server(const char *mountpoint, int *ret_pid, char *image, size_t image_size);
+/* Names this process's PID namespace; 0 where /proc does not tell. */
+uint64_t status_pid_namespace(void);
 
 #endif

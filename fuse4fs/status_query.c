@@ -5,6 +5,7 @@
 #include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "options.h"
@@ -23,18 +24,38 @@ int status_query(const char *mountpoint, bool json, char *buf)
 	return err;
 }
 
-int status_pid(const char *mountpoint)
+uint64_t status_pid_namespace(void)
 {
-	char buf[STATUS_BYTES];
-	struct json_object *o, *pid;
-	int ret = status_query(mountpoint, true, buf);
+	struct stat st;
 
-	if (ret)
-		return ret;
+	return stat("/proc/self/ns/pid", &st) ? 0 : st.st_ino;
+}
+
+static uint64_t number(struct json_object *o, const char *key)
+{
+	struct json_object *value;
+
+	return json_object_object_get_ex(o, key, &value) ? (uint64_t)json_object_get_int64(value) : 0;
+}
+
+int status_server(const char *mountpoint, int *ret_pid, char *image, size_t image_size)
+{
+	const uint64_t here = status_pid_namespace();
+	struct json_object *o, *path;
+	char buf[STATUS_BYTES];
+	int err = status_query(mountpoint, true, buf);
+
+	if (err)
+		return err;
 	o = json_tokener_parse(buf);
-	ret = o && json_object_object_get_ex(o, "pid", &pid) ? json_object_get_int(pid) : -ENOTTY;
+	if (o && json_object_object_get_ex(o, "image", &path))
+		snprintf(image, image_size, "%s", json_object_get_string(path));
+	else
+		err = -ENOTTY;
+	if (!err)
+		*ret_pid = here && number(o, "pid_namespace") == here ? (int)number(o, "pid") : 0;
 	json_object_put(o);
-	return ret;
+	return err;
 }
 
 int status_main(const char *mountpoint, bool json)
