@@ -367,6 +367,31 @@ void options_print(const struct options *opt, char *buf, size_t size)
 	}
 }
 
+enum { LEFT_COLUMNS = 20 };	/* of --help */
+
+static const char *value_name(const struct option_def *d)
+{
+	static const char *const names[] = {
+		[OPTION_NUMBER] = "=N", [OPTION_ID] = "=N", [OPTION_SIZE] = "=SIZE",
+		[OPTION_STRING] = "=TEXT", [OPTION_CHOICE] = "=", [OPTION_SET] = "",
+		[OPTION_IGNORED] = "", [OPTION_IGNORED_PREFIX] = "",
+	};
+
+	return names[d->kind];
+}
+
+static void help_row(const struct option_def *d)
+{
+	char left[64];
+	int n = snprintf(left, sizeof(left), "%s%s%s", d->name, value_name(d),
+			 d->choices ? d->choices : "");
+
+	if (n > LEFT_COLUMNS)
+		printf("  %s\n  %*s %s\n", left, LEFT_COLUMNS, "", d->doc);
+	else
+		printf("  %-*s %s\n", LEFT_COLUMNS, left, d->doc);
+}
+
 void options_help(void)
 {
 	printf("usage: fuse4fs [-fds] [-o OPTIONS] IMAGE MOUNTPOINT\n"
@@ -385,11 +410,5 @@ void options_help(void)
 	       "Options for -o:\n");
 	for (const struct option_def *d = option_table; d->name; d++)
 		if (d->doc)
-			printf("  %s%s%-*s %s\n", d->name,
-			       d->kind == OPTION_SET || d->kind == OPTION_IGNORED ? "" : "=",
-			       (int)(20 - strlen(d->name)),
-			       d->choices ? d->choices : d->kind == OPTION_SET ||
-			       d->kind == OPTION_IGNORED ? "" :
-			       d->kind == OPTION_STRING ? "TEXT" :
-			       d->kind == OPTION_SIZE ? "SIZE" : "N", d->doc);
+			help_row(d);
 }

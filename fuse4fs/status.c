@@ -52,7 +52,8 @@ static void add_fs(struct json_object *o, struct vfs *v)
 	struct json_object *g;
 
 	vfs_get_stats(v, &s);
-	add_string(o, "state", s.state);
+	add_string(o, "state", s.errors ? "error" : s.cache_dirty ? "dirty" : "clean");
+	add_string(o, "access", s.state);
 	add_int(o, "errors", s.errors);
 	add_string(o, "label", s.label);
 	add_string(o, "uuid", s.uuid);
