@@ -82,13 +82,3 @@ run_suite() {
 	echo "$_pass passed, $_fail failed, $_skip skipped"
 	[ "$_fail" = 0 ] && [ "$_pass" -gt 0 ]
 }
-
-# The server keeps the image locked until it is clean; wait for that.
-wait_unlocked() {
-	_n=0
-	while ! flock -n "$1" true 2>/dev/null || pgrep -f "fuse4fs $1" >/dev/null 2>&1; do
-		_n=$((_n + 1))
-		[ "$_n" -lt 100 ] || { echo "$1 is still in use" >&2; return 1; }
-		sleep 0.1
-	done
-}
