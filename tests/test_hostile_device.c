@@ -7,6 +7,7 @@
  * UNIT_SEEDS=n runs n seeds (default 60), UNIT_FIRST=n begins at n.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -25,7 +26,7 @@ enum { MAX_MBYTES = 1500, CASE_SECONDS = 60 };	/* the sanitizer keeps what was f
 #else
 enum { MAX_MBYTES = 200, CASE_SECONDS = 20 };
 #endif
-enum { IMAGE_SIZE = 10 << 20, SEEDS = 60, JOBS = 8, ROUNDS = 3 };
+enum { IMAGE_SIZE = 10 << 20, SEEDS = 60, JOBS = 8, ROUNDS = 3, MAX_THREADS = 4 };
 
 static struct blkdev *image;
 
@@ -35,7 +36,36 @@ struct device_case {
 	uint64_t seed;
 	size_t cache_bytes;
 	bool journal, readonly;
+	unsigned threads;	/* that walk at the same time; 0: one */
 };
+
+struct walker {
+	struct fs *fs;
+	uint64_t seed;
+};
+
+static void *walker(void *arg)
+{
+	const struct walker *w = arg;
+
+	unit_walk(w->fs, w->seed);
+	return NULL;
+}
+
+static void walk(const struct device_case *c, struct fs *fs, uint64_t seed)
+{
+	struct walker w[MAX_THREADS];
+	pthread_t threads[MAX_THREADS];
+
+	for (unsigned i = 0; i < c->threads; i++) {
+		w[i] = (struct walker){ fs, seed * MAX_THREADS + i };
+		UNIT_CHECK(!pthread_create(&threads[i], NULL, walker, &w[i]), "threads");
+	}
+	if (!c->threads)
+		unit_walk(fs, seed);
+	for (unsigned i = 0; i < c->threads; i++)
+		pthread_join(threads[i], NULL);
+}
 
 static bool has_orphans(void)
 {
@@ -97,7 +127,7 @@ static int device_case(void *arg)
 	}
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		unit_mean_set(dev, i % 2 ? &c->how : &(struct unit_mean){ .seed = c->seed });
-		unit_walk(fs, c->seed * ROUNDS + i);
+		walk(c, fs, c->seed * ROUNDS + i);
 	}
 	err = fs_close(fs);
 	bad = unit_mean_get(dev);
@@ -152,6 +182,15 @@ static void test_failing_reads(void **state)
 	run((struct device_case){ .how.read_fails = 15, .cache_bytes = 1 }, ext2);
 }
 
+static void test_failing_in_threads(void **state)
+{
+	run((struct device_case){ .how.read_fails = 15, .cache_bytes = 1, .journal = true,
+				  .threads = 3 }, with_journal);
+	run((struct device_case){ .how.write_fails = 60, .cache_bytes = 1, .journal = true,
+				  .threads = 3 }, with_journal);
+	run((struct device_case){ .cache_bytes = 1, .threads = 4 }, without_journal);
+}
+
 static void test_failing_writes(void **state)
 {
 	run((struct device_case){ .how = { .write_fails = 40, .flush_fails = 15 },
@@ -178,6 +217,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_failing_reads),
+		cmocka_unit_test(test_failing_in_threads),
 		cmocka_unit_test(test_failing_writes),
 		cmocka_unit_test(test_shrinking),
 		cmocka_unit_test(test_lying),
