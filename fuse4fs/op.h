@@ -50,6 +50,10 @@ bool op_raw(void *arg, void *request, size_t len);
 /* Flags of the request being served that libfuse does not pass on. */
 bool op_kill_suid_wanted(struct server *srv);
 
+/* op_late.c: an error of write-back, and what the next write(2) has to be told (0: nothing) */
+void op_late_note(struct server *srv, fuse_ino_t nodeid, uint32_t ino, int err);
+int op_late_take(struct server *srv, uint32_t ino);
+
 /* op_lookup.c */
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void op_forget(fuse_req_t req, fuse_ino_t nodeid, uint64_t count);

@@ -55,6 +55,7 @@ void op_write(fuse_req_t req, fuse_ino_t nodeid, const char *buf, size_t size, o
 {
 	struct server *srv = op_server(req);
 	struct vfs_file f;
+	uint32_t ino;
 	ssize_t n;
 
 	if (!get_file(req, nodeid, fi, &f))
@@ -63,6 +64,8 @@ void op_write(fuse_req_t req, fuse_ino_t nodeid, const char *buf, size_t size, o
 	if (!n)
 		n = vfs_write(&f, buf, size, (uint64_t)off, fi && fi->writepage);
 	vfs_file_put(&f);
+	if (n < 0 && fi && fi->writepage && op_ino(req, nodeid, &ino))
+		op_late_note(srv, nodeid, ino, (int)n);
 	if (n < 0)
 		op_reply_err(req, (int)n);
 	else

@@ -63,9 +63,15 @@ void op_getattr(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
 {
 	struct stat st;
 	uint32_t ino;
+	int err;
 
-	if (op_ino(req, nodeid, &ino))
-		op_reply_stat(req, vfs_getattr(&op_server(req)->vfs, ino, &st), &st);
+	if (!op_ino(req, nodeid, &ino))
+		return;
+	/* With a file it is a write(2) that asks. */
+	err = fi ? op_late_take(op_server(req), ino) : 0;
+	if (!err)
+		err = vfs_getattr(&op_server(req)->vfs, ino, &st);
+	op_reply_stat(req, err, &st);
 }
 
 /* FUSE's bits for what a setattr sets, and ours. */

@@ -15,6 +15,8 @@ struct blkdev;
 struct fuse_session;
 struct loop;
 
+enum { SERVER_LATE_SLOTS = 64 };
+
 struct server {
 	const struct options *opt;	/* [init only] */
 	struct daemon *daemon;		/* [init only] */
@@ -33,6 +35,7 @@ struct server {
 	bool kill_suid;			/* the kernel says when to clear set-user-ID */
 	bool setxattr_ext;		/* SETXATTR has flags: op_raw.c */
 	uint32_t proto_minor, max_write, max_readahead;
+	_Atomic uint64_t late[SERVER_LATE_SLOTS];	/* op_late.c */
 };
 
 /*

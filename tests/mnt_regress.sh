@@ -78,6 +78,11 @@ assert os.fstat(f).st_size == 0
 os.unlink("big")
 P
 
+# Whoever fills the disk is told so by write(2), not only at close.
+dd if=/dev/zero of=fill bs=1M count=20000 2>"$scratch/dd" && fail "20 GB fitted into 96 MiB"
+grep -q 'error writing.*No space left' "$scratch/dd" || { cat "$scratch/dd" >&2; fail "no ENOSPC from write"; }
+rm fill
+
 # df of mke2fs -m 0 has no hidden reserve, and a fragment size.
 python3 - <<'P' || fail "statfs"
 import os
