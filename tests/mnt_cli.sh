@@ -91,6 +91,23 @@ exec 9>&-
 echo x >"$mnt/fd" && umount "$mnt" || fail "umount of fd:9"
 for _ in $(seq 100); do pgrep -f -- "fuse4fs fd:9 $mnt" >/dev/null || break; sleep 0.1; done
 
+# A FUSE descriptor that somebody else opened and mounted.
+python3 - "$FUSE4FS" "$image" "$mnt" <<'P' || fail "/dev/fd/N as mount point"
+import ctypes, os, subprocess, sys
+server, image, mnt = sys.argv[1:]
+libc = ctypes.CDLL(None)
+fd = os.open("/dev/fuse", os.O_RDWR)
+os.set_inheritable(fd, True)
+data = b"fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions" % fd
+assert libc.mount(b"x", mnt.encode(), b"fuse.fuse4fs", 0, data) == 0
+assert subprocess.run([server, image, f"/dev/fd/{fd}"], close_fds=False, timeout=60).returncode == 0
+os.close(fd)
+open(mnt + "/by-descriptor", "w").close()
+assert libc.umount2(mnt.encode(), 0) == 0
+P
+for _ in $(seq 100); do pgrep -f -- "$image" >/dev/null || break; sleep 0.1; done
+clean_image
+
 # SIGTERM and SIGINT unmount cleanly.
 for sig in TERM INT; do
 	serve
@@ -118,9 +135,10 @@ unserve
 
 # A client that dies in the middle does not keep anybody.
 serve
-(dd if=/dev/zero of="$mnt/fill" bs=1M count=1000 2>/dev/null) &
+dd if=/dev/zero of="$mnt/fill" bs=1M count=1000 2>/dev/null &
 sleep 0.2
 kill -9 $! 2>/dev/null
+{ wait $!; } 2>/dev/null
 timeout 30 rm -f "$mnt/fill" || fail "rm after a killed writer"
 unserve
 clean_image
