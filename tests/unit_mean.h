@@ -13,7 +13,7 @@ struct unit_mean {
 	uint64_t seed;
 };
 
-/* lower stays the caller's. Returns 0; -ENOMEM. */
+/* lower is a dev_mem and stays the caller's. Returns 0; -ENOMEM. */
 int unit_mean_open(struct blkdev *lower, struct blkdev **ret);
 void unit_mean_set(struct blkdev *dev, const struct unit_mean *how);
 /* Failed or wrong calls so far, by kind. */

@@ -40,7 +40,7 @@ static int get_file(struct fs *fs, const char *path, struct inode **ret)
 {
 	int err = unit_get(fs, path, ret);
 
-	return err ? err : S_ISREG((*ret)->mode) ? 0 : -EINVAL;
+	return err ? err : S_ISREG((*ret)->type) ? 0 : -EINVAL;
 }
 
 /* Number of the directory that holds the last component, which starts at *ret_name. */
@@ -264,7 +264,7 @@ int unit_readdir(struct fs *fs, const char *path)
 
 	if (err)
 		return err;
-	if (!S_ISDIR(inode->mode))
+	if (!S_ISDIR(inode->type))
 		return -ENOTDIR;
 	rwlock_read(&inode->lock);
 	err = dir_read(inode, 0, count_entry, &n);
@@ -280,7 +280,7 @@ int unit_readlink(struct fs *fs, const char *path)
 
 	if (err)
 		return err;
-	return !S_ISLNK(inode->mode) ? -EINVAL : file_read_link(inode, target, sizeof(target));
+	return !S_ISLNK(inode->type) ? -EINVAL : file_read_link(inode, target, sizeof(target));
 }
 
 int unit_fsync(struct fs *fs, const char *path)

@@ -82,6 +82,16 @@ static void look_at_xattrs(struct walk *w, struct inode *inode)
 	CHECK(xattr_get(inode, "user.absent", w->buf, sizeof(w->buf)));
 }
 
+static uint64_t size_of(struct inode *inode)
+{
+	uint64_t size;
+
+	rwlock_read(&inode->lock);
+	size = inode->size;
+	rwlock_read_unlock(&inode->lock);
+	return size;
+}
+
 static void look_at_file(struct walk *w, struct inode *inode)
 {
 	uint64_t off = 0, pblk;
@@ -93,9 +103,9 @@ static void look_at_file(struct walk *w, struct inode *inode)
 		UNIT_CHECK(n <= READ_LEN, "read %lld", (long long)n);
 		if (n == 0)
 			break;
-		off += i < MAX_READS / 2 ? sizeof(w->buf) : inode->size / 16 + 1;
+		off += i < MAX_READS / 2 ? sizeof(w->buf) : size_of(inode) / 16 + 1;
 	}
-	CHECK(file_read(inode, w->buf, 5000, inode->size - 1000));
+	CHECK(file_read(inode, w->buf, 5000, size_of(inode) - 1000));
 	for (unsigned i = 0; i < MAX_SEEKS && at >= 0; i++)
 		at = CHECK(file_seek(inode, (uint64_t)at, i & 1 ? SEEK_HOLE : SEEK_DATA));
 	CHECK(file_bmap(inode, 3, &pblk));
@@ -110,11 +120,11 @@ static void look_at(struct walk *w, struct inode *inode)
 
 	CHECK(ops_getattr(w->fs, inode->ino, &st));
 	look_at_xattrs(w, inode);
-	if (S_ISREG(inode->mode))
+	if (S_ISREG(inode->type))
 		look_at_file(w, inode);
-	if (S_ISLNK(inode->mode))
+	if (S_ISLNK(inode->type))
 		CHECK(file_read_link(inode, target, sizeof(target)));
-	if (!S_ISDIR(inode->mode))
+	if (!S_ISDIR(inode->type))
 		return;
 	CHECK(ops_parent(w->fs, inode->ino, &ino));
 	for (unsigned i = 0; i < w->ndirs; i++)
@@ -152,7 +162,7 @@ static void walk_dir(struct walk *w)
 
 static void change_file(struct walk *w, struct inode *inode)
 {
-	uint64_t off = unit_random(&w->rnd) % 3 ? unit_random(&w->rnd) % (1 << 20) : inode->size;
+	uint64_t off = unit_random(&w->rnd) % 3 ? unit_random(&w->rnd) % (1 << 20) : size_of(inode);
 	size_t len = unit_random(&w->rnd) % 20000 + 1;
 
 	switch (unit_random(&w->rnd) % 6) {
@@ -199,7 +209,7 @@ static void change_inode(struct walk *w, uint32_t ino)
 
 	if (CHECK(inode_get(w->fs, ino, &inode)))
 		return;
-	if (S_ISREG(inode->mode))
+	if (S_ISREG(inode->type))
 		change_file(w, inode);
 	if (unit_random(&w->rnd) % 4)
 		change_xattr(w, inode);
