@@ -115,7 +115,8 @@ static void phase_readdir(const struct bench *b)
 	while (readdir(d))
 		n++;
 	closedir(d);
-	if (n != b->count + 2) {
+	/* Not every server lists "." and "..". */
+	if (n != b->count + 2 && n != b->count) {
 		fprintf(stderr, "tool_metabench: readdir saw %d of %d\n", n, b->count + 2);
 		exit(1);
 	}
