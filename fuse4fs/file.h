@@ -17,6 +17,9 @@ ssize_t file_read(struct inode *inode, void *buf, size_t len, uint64_t off);
  * -EIO, -EROFS, -EPERM (immutable). root: may use reserved blocks.
  */
 ssize_t file_write(struct inode *inode, const void *buf, size_t len, uint64_t off, bool root);
+/* The same for pages that the kernel's client writes back: it keeps the times itself and sends
+ * them, so overwriting blocks leaves the inode alone. */
+ssize_t file_write_back(struct inode *inode, const void *buf, size_t len, uint64_t off, bool root);
 /* Sets the size: frees blocks beyond, zeroes the tail of the last block. Long ones are
  * several transactions with the inode on the orphan list. Sets mtime/ctime. */
 int file_truncate(struct inode *inode, uint64_t size);

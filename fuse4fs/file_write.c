@@ -33,6 +33,7 @@ struct write {
 	uint64_t from, end;
 	bool root;
 	struct timespec now;
+	bool keep_times;		/* where only blocks are overwritten */
 };
 
 /* Blocks being given data, and what they are now. */
@@ -278,6 +279,8 @@ static int finish(const struct write *w)
 	struct handle h;
 	int err = 0;
 
+	if (w->keep_times)
+		return 0;
 	rwlock_write(&inode->lock);
 	if (m->tv_sec != now->tv_sec || m->tv_nsec != now->tv_nsec ||
 	    c->tv_sec != now->tv_sec || c->tv_nsec != now->tv_nsec) {
@@ -329,9 +332,10 @@ static int may_change(struct inode *inode, uint64_t len, uint64_t off, bool *ret
 	return off > max || len > max - off ? -EFBIG : 0;
 }
 
-ssize_t file_write(struct inode *inode, const void *buf, size_t len, uint64_t off, bool root)
+static ssize_t write_range(struct inode *inode, const void *buf, size_t len, uint64_t off,
+			   bool root, bool keep_times)
 {
-	struct write w = { inode, buf, off, off + len, root, fs_now() };
+	struct write w = { inode, buf, off, off + len, root, fs_now(), keep_times };
 	int err = fs_may_write(inode->fs);
 	bool is_inline = false;
 	ssize_t n = 0;
@@ -352,4 +356,14 @@ ssize_t file_write(struct inode *inode, const void *buf, size_t len, uint64_t of
 	if (n > 0 && inode->fs->opt.sync)
 		err = inode_sync(inode, false);
 	return err < 0 ? err : n;
+}
+
+ssize_t file_write(struct inode *inode, const void *buf, size_t len, uint64_t off, bool root)
+{
+	return write_range(inode, buf, len, off, root, false);
+}
+
+ssize_t file_write_back(struct inode *inode, const void *buf, size_t len, uint64_t off, bool root)
+{
+	return write_range(inode, buf, len, off, root, true);
 }

@@ -58,6 +58,22 @@ static int apply_attr(struct handle *h, struct inode *inode, const struct stat *
 	return inode_store(h, inode, false);
 }
 
+static bool same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+/* Times alone, and as they are: the kernel's client repeats them with every write-back, and
+ * an fsync behind that need not commit what did not change. */
+static bool is_repeat(const struct inode *inode, const struct stat *st, unsigned what)
+{
+	if ((what & ~(unsigned)(SET_ATIME | SET_MTIME)) != SET_CTIME)
+		return false;
+	return same_time(&st->st_ctim, &inode->ctime) &&
+	       (!(what & SET_MTIME) || same_time(&st->st_mtim, &inode->mtime)) &&
+	       (!(what & SET_ATIME) || same_time(&st->st_atim, &inode->atime));
+}
+
 /* Everything but the size, in one handle. */
 static int set_others(struct inode *inode, const struct stat *st, unsigned what)
 {
@@ -66,6 +82,10 @@ static int set_others(struct inode *inode, const struct stat *st, unsigned what)
 	int err, end;
 
 	rwlock_write(&inode->lock);
+	if (is_repeat(inode, st, what)) {
+		rwlock_write_unlock(&inode->lock);
+		return 0;
+	}
 	err = may_set(inode, what);
 	if (!err && (what & SET_MODE))
 		credits += xattr_credits(inode, 4096);

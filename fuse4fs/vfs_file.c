@@ -187,7 +187,8 @@ ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off,
 
 	if (!S_ISREG(f->inode->type))
 		return -EINVAL;
-	n = file_write(f->inode, buf, len, off, f->root);
+	n = cached ? file_write_back(f->inode, buf, len, off, f->root) :
+		     file_write(f->inode, buf, len, off, f->root);
 	return cached && n < (ssize_t)len ? write_rest(f, buf, len, off, n) : n;
 }
 
