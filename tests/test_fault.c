@@ -147,21 +147,25 @@ static void check_durable(struct fs *fs)
 }
 
 /* As found after a crash: with a journal, replay alone makes it consistent but for
- * orphans, which e2fsck's preen and our mount delete. */
+ * orphans, which e2fsck's preen and our mount delete. A sparse sweep asks one of the two. */
 static void check_after_crash(const struct fault_case *c)
 {
-	struct blkdev *copy = unit_copy(c->image, blkdev_size(c->image));
+	bool ours = c->v->journal && (c->step == 1 || c->n & 2);
 	struct fs *fs;
 	int err;
 
-	if (c->v->journal) {
+	if (ours) {
+		struct blkdev *copy = unit_copy(c->image, blkdev_size(c->image));
+
 		fs = unit_fs_must_open(copy, NULL);
 		check_durable(fs);
 		err = fs_close(fs);
 		UNIT_CHECK(!err, "close after the crash: %s", strerror(-err));
 		UNIT_CHECK(unit_is_clean(copy), "not clean after our recovery");
+		blkdev_close(copy);
+		if (c->step != 1)
+			return;
 	}
-	blkdev_close(copy);
 	unit_fsck(c->image, c->v->journal ? "-p" : "-fy", 1);
 	UNIT_CHECK(unit_is_clean(c->image), "not clean after e2fsck");
 	fs = unit_fs_must_open(c->image, &(struct fs_options){ .readonly = true });

@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "file.h"
 #include "unit_fork.h"
 #include "unit_image.h"
 #include "unit_ops.h"
@@ -230,12 +231,40 @@ static void test_filled_again_and_again(void **state)
 	blkdev_close(image);
 }
 
+/* What files being written hold ahead of them is there for others when nothing else is. */
+static void test_reserved_ahead(void **state)
+{
+	enum { OPEN = 20 };
+	struct blkdev *image = unit_mkfs_populated(IMAGE_SIZE, args[0]);
+	struct fs *fs = unit_fs_must_open(image, NULL);
+	struct inode *open_files[OPEN];
+	char path[32];
+
+	for (unsigned i = 0; i < OPEN; i++) {
+		snprintf(path, sizeof(path), "/growing%u", i);
+		assert_int_equal(unit_make(fs, path, S_IFREG | 0644, NULL), 0);
+		assert_int_equal(unit_get(fs, path, &open_files[i]), 0);
+		assert_int_equal(unit_write(fs, path, 0, 20 << 10, 1), 0);
+	}
+	assert_int_equal(unit_make(fs, "/fill", S_IFREG | 0644, NULL), 0);
+	fill_blocks(fs, "/fill");
+	for (unsigned i = 0; i < OPEN; i++) {
+		file_release(open_files[i]);
+		inode_put(open_files[i]);
+	}
+	assert_int_equal(free_blocks(fs), 0);
+	assert_int_equal(fs_close(fs), 0);
+	assert_true(unit_is_clean(image));
+	blkdev_close(image);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_no_blocks),
 		cmocka_unit_test(test_no_inodes),
 		cmocka_unit_test(test_filled_again_and_again),
+		cmocka_unit_test(test_reserved_ahead),
 	};
 
 	cmocka_set_test_filter(getenv("UNIT_TEST"));

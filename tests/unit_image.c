@@ -189,14 +189,16 @@ struct blkdev *unit_mkfs(uint64_t size, const char *args)
 
 struct blkdev *unit_copy(struct blkdev *dev, uint64_t size)
 {
+	size_t npages = div_up(size, PAGE);
+	AUTOFREE uint64_t *touched = touched_pages(dev_mem_data(dev), npages);
 	struct blkdev *copy;
-	uint64_t len;
 
 	if (dev_mem_open(size, &copy))
 		unit_die("no memory for an image");
-	for (uint64_t off = 0; off < size; off += len) {
-		len = MIN(size - off, (uint64_t)CHUNK);
-		if (!is_zero(dev_mem_data(dev) + off, len))
+	for (size_t i = 0; i < npages; i++) {
+		uint64_t off = (uint64_t)i * PAGE, len = MIN(size - off, (uint64_t)PAGE);
+
+		if (touched[i] >> 62 && !is_zero(dev_mem_data(dev) + off, len))
 			memcpy(dev_mem_data(copy) + off, dev_mem_data(dev) + off, len);
 	}
 	return copy;
