@@ -66,7 +66,11 @@ static bool is_dot(const struct fuse_dirent *d)
 	return d->name[0] == '.' && (d->namelen == 1 || (d->namelen == 2 && d->name[1] == '.'));
 }
 
-/* Attributes for the names in the reply; each one handed out is counted. */
+/*
+ * Attributes for the names in the reply; each one handed out is counted. What the kernel
+ * knows already goes without: it has the attributes, nearly always the name too, and taking
+ * in an entry costs it more than the rest of the listing.
+ */
 static void add_attributes(struct server *srv, struct fill *f)
 {
 	for (size_t pos = 0; pos < f->used;) {
@@ -77,6 +81,7 @@ static void add_attributes(struct server *srv, struct fill *f)
 		pos += FUSE_DIRENTPLUS_SIZE(dp);
 		if (is_dot(&dp->dirent) ||
 		    dp->dirent.ino == srv->vfs.ids.root ||	/* damage: a loop */
+		    (dp->dirent.type && vfs_is_known(&srv->vfs, (uint32_t)dp->dirent.ino)) ||
 		    vfs_entry_ino(&srv->vfs, (uint32_t)dp->dirent.ino, &e))
 			continue;
 		out->nodeid = ino_to_nodeid(&srv->vfs.ids, e.ino);

@@ -23,6 +23,11 @@ static bool inode_known(void *arg, uint32_t ino)
 	return nodes_known(arg, ino);
 }
 
+bool vfs_is_known(struct vfs *v, uint32_t ino)
+{
+	return nodes_known(v->nodes, ino);
+}
+
 static void log_line(void *arg, enum fs_log level, const char *line)
 {
 	struct vfs *v = arg;

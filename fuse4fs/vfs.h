@@ -71,6 +71,8 @@ struct vfs_entry {
 	uint32_t ino, gen;
 	struct stat st;
 };
+/* Does the kernel hold a reference to ino? A snapshot: it may change at once. */
+bool vfs_is_known(struct vfs *v, uint32_t ino);
 
 int vfs_lookup(struct vfs *v, uint32_t dir, const char *name, struct vfs_entry *ret);
 /*
