@@ -2,7 +2,8 @@
 # What try.sh, test.sh and CI share. Source it from the top of the tree.
 
 BUILD_PACKAGES="autoconf automake gcc libc6-dev make pkg-config libfuse3-dev libext2fs-dev
-	comerr-dev libblkid-dev uuid-dev libjson-c-dev"
+	comerr-dev libblkid-dev uuid-dev libjson-c-dev
+	libgcrypt20-dev libgpg-error-dev"
 DEMO_PACKAGES="e2fsprogs fuse3 mount util-linux"
 TEST_PACKAGES="$DEMO_PACKAGES libcmocka-dev acl attr procps psmisc python3 rsync tar kmod
 	libcap2-bin sqlite3 git mmdebstrap debian-archive-keyring ca-certificates"
