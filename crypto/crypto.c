@@ -137,7 +137,7 @@ int crypto_errno(unsigned int gcry_error)
 	case GPG_ERR_INV_DATA:
 		return -EINVAL;
 	default:
-		err = gcry_err_code_to_errno(gcry_err_code(gcry_error));
+		err = gpg_err_code_to_errno(gcry_err_code(gcry_error));
 		return err ? -err : -EIO;
 	}
 }
