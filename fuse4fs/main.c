@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "daemon.h"
+#include "export.h"
 #include "mount.h"
 #include "options.h"
 #include "server.h"
@@ -59,7 +60,8 @@ static int serve(const struct options *opt)
 		fprintf(stderr, "fuse4fs: cannot start a process: %s\n", strerror(-err));
 		return MNT_EX_SYSERR;
 	}
-	return server_run(opt, &daemon, catch_signals);
+	return server_run(opt, opt->action == ACT_EXPORT ? &export_role : &server_fs_role, &daemon,
+			  catch_signals);
 }
 
 static int run(const struct options *opt)

@@ -57,7 +57,7 @@ static struct fuse_session *new_session(struct server *srv)
 	struct fuse_session *se;
 
 	kernel_options(srv, options, sizeof(options));
-	se = fuse_session_new(&args, &op_table, sizeof(op_table), srv);
+	se = fuse_session_new(&args, srv->role->ops, sizeof(*srv->role->ops), srv);
 	fuse_opt_free_args(&args);
 	return se;
 }

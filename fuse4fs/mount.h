@@ -15,7 +15,7 @@
 
 struct server;
 
-/* Makes srv->se for op_table and mounts it at srv->mountpoint. 0, or -errno and a sentence
+/* Makes srv->se for the role's operations and mounts it at srv->mountpoint. 0, or -errno and a sentence
  * in why (fusermount3, where it is needed, prints its own before). */
 int mount_session(struct server *srv, char *why, size_t why_len);
 /* Closes the connection, detaches the mount if it is still_mounted, frees the session. */

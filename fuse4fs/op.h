@@ -42,7 +42,9 @@ struct fuse_entry_param op_entry_param(struct server *srv, const struct vfs_entr
 
 /* op_init.c */
 void op_init(void *userdata, struct fuse_conn_info *conn);
-/* Session hook (compat_fuse_intercept): amends the reply to INIT. */
+void op_amend_init(struct server *srv, const struct fuse_in_header *in,
+		   struct fuse_init_out *out);
+/* Session hook (compat_fuse_intercept): amends and reports the reply to INIT. */
 ssize_t op_send(int fd, struct iovec *iov, int count, void *userdata);
 
 /* op_raw.c: loop_filter for what libfuse does not know. arg: struct server. */

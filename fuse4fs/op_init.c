@@ -60,8 +60,7 @@ void op_init(void *userdata, struct fuse_conn_info *conn)
 	srv->max_readahead = conn->max_readahead;
 }
 
-static void amend_init_reply(struct server *srv, const struct fuse_in_header *in,
-			     struct fuse_init_out *out)
+void op_amend_init(struct server *srv, const struct fuse_in_header *in, struct fuse_init_out *out)
 {
 	const struct fuse_init_in *offer = (const void *)(in + 1);
 
@@ -93,7 +92,8 @@ ssize_t op_send(int fd, struct iovec *iov, int count, void *userdata)
 
 	if (!replies_to_init(in, iov, count))
 		return writev(fd, iov, count);
-	amend_init_reply(srv, in, iov[1].iov_base);
+	if (srv->role->amend_init)
+		srv->role->amend_init(srv, in, iov[1].iov_base);
 	n = writev(fd, iov, count);
 	eventfd_write(srv->agreed_fd, 1);	/* the kernel has taken it in by now */
 	return n;

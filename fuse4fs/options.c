@@ -212,11 +212,12 @@ void options_fini(struct options *opt)
 	}
 }
 
-enum { LONG_STATUS = 256, LONG_JSON };
+enum { LONG_STATUS = 256, LONG_JSON, LONG_EXPORT };
 
 static const struct option long_options[] = {
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
+	{ "export-device", no_argument, NULL, LONG_EXPORT },
 	{ "status", no_argument, NULL, LONG_STATUS },
 	{ "json", no_argument, NULL, LONG_JSON },
 	{ "unmount", no_argument, NULL, 'u' },
@@ -242,6 +243,7 @@ static int parse_flag(int c, struct options *opt, char *why, size_t why_len)
 	case 'V': opt->action = ACT_VERSION; return 0;
 	case LONG_STATUS: opt->action = ACT_STATUS; return 0;
 	case LONG_JSON: opt->json = 1; return 0;
+	case LONG_EXPORT: opt->action = ACT_EXPORT; return 0;
 	case ':': return fail(why, why_len, "-%c needs a value", optopt);
 	default: break;
 	}
@@ -260,6 +262,9 @@ static int check_combination(const struct options *opt, char *why, size_t why_le
 		return fail(why, why_len, "allow_other and allow_root exclude each other");
 	if (opt->partition && (opt->offset || opt->sizelimit))
 		return fail(why, why_len, "partition= and offset= or sizelimit= exclude each other");
+	if (opt->action == ACT_EXPORT && (opt->root || opt->norecovery))
+		return fail(why, why_len, "%s is for file systems; --export-device serves the "
+			    "device as it is", opt->root ? "root=" : "norecovery");
 	if (opt->root && opt->root[0] != '/')
 		return fail(why, why_len, "root=%s: must be an absolute path inside the image",
 			    opt->root);
@@ -281,7 +286,8 @@ static int take_operands(struct options *opt, int n, char **words, char *why, si
 		return 0;
 	default:
 		if (n != 2)
-			return fail(why, why_len, "usage: fuse4fs [-o OPTIONS] IMAGE MOUNTPOINT");
+			return fail(why, why_len, "usage: fuse4fs [--export-device] [-o OPTIONS] IMAGE "
+				    "MOUNTPOINT");
 		opt->image = words[0];
 		opt->mountpoint = words[1];
 		return check_combination(opt, why, why_len);
@@ -395,6 +401,7 @@ static void help_row(const struct option_def *d)
 void options_help(void)
 {
 	printf("usage: fuse4fs [-fds] [-o OPTIONS] IMAGE MOUNTPOINT\n"
+	       "       fuse4fs --export-device [-o OPTIONS] IMAGE MOUNTPOINT\n"
 	       "       fuse4fs -u [-l] MOUNTPOINT\n"
 	       "       fuse4fs --status [--json] MOUNTPOINT\n"
 	       "       fuse4fs --help | --version\n\n"
@@ -403,6 +410,7 @@ void options_help(void)
 	       "  -d                 the same, and print every request\n"
 	       "  -s                 one thread (threads=1)\n"
 	       "  -r, -w             the same as -o ro, -o rw\n"
+	       "  --export-device    serve the block device itself, as MOUNTPOINT/device\n"
 	       "  -u, --unmount      unmount and wait until the image is complete\n"
 	       "  -l                 with -u: detach at once, clean up later\n"
 	       "  --status           what the server of MOUNTPOINT is doing\n"

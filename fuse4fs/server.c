@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The life of a mount: device, file system, session, threads, and back in reverse order.
+ * The life of a mount: device, what it is served as, session, threads, and back in reverse order.
  * The image is unlocked last.
  */
 #include "server.h"
@@ -19,7 +19,6 @@
 #include "device.h"
 #include "loop.h"
 #include "mount.h"
-#include "op.h"
 #include "server_end.h"
 
 enum { WHY_BYTES = 512, AGREE_MS = 10000 };
@@ -105,7 +104,7 @@ static int start_session(struct server *srv, int (*catch_signals)(void), int *re
 		mount_end(srv, true);
 		return err;
 	}
-	err = loop_start(srv->se, threads, op_raw, srv, &srv->loop);
+	err = loop_start(srv->se, threads, srv->role->filter, srv, &srv->loop);
 	if (err) {
 		snprintf(why, WHY_BYTES, "cannot start threads: %s", strerror(-err));
 		mount_end(srv, true);
@@ -113,12 +112,11 @@ static int start_session(struct server *srv, int (*catch_signals)(void), int *re
 	return err;
 }
 
-/* The file system, from its recovery to its clean end. Exit status. */
-static int serve_fs(struct server *srv, int (*catch_signals)(void))
+/* What is served, from its recovery to its clean end. Exit status. */
+static int serve(struct server *srv, int (*catch_signals)(void))
 {
 	char why[WHY_BYTES] = "";
-	int signal_fd, err = vfs_open(srv->opt, srv->dev, daemon_log, srv->daemon, &srv->vfs, why,
-				      sizeof(why));
+	int signal_fd, err = srv->role->open(srv, why, sizeof(why));
 
 	if (err)
 		return fail(srv, err, *why ? why : strerror(-err));
@@ -126,14 +124,14 @@ static int serve_fs(struct server *srv, int (*catch_signals)(void))
 	if (err) {
 		int status = fail(srv, err, why);
 
-		vfs_close(&srv->vfs);
+		srv->role->close(srv);
 		return status;
 	}
 	wait_until_agreed(srv);
 	mount_tune(srv);
 	daemon_ready(srv->daemon);
 	server_wait_end(srv, signal_fd);
-	err = vfs_close(&srv->vfs);
+	err = srv->role->close(srv);
 	if (!err)
 		return MNT_EX_OK;
 	daemon_printf(srv->daemon, VFS_LOG_ERR, "not everything could be written: %s",
@@ -156,7 +154,8 @@ static void free_server(struct server *srv)
 	free(srv);
 }
 
-int server_run(const struct options *opt, struct daemon *daemon, int (*catch_signals)(void))
+int server_run(const struct options *opt, const struct server_role *role, struct daemon *daemon,
+	       int (*catch_signals)(void))
 {
 	struct server *srv = calloc(1, sizeof(*srv));
 	struct imglock *lock = NULL;
@@ -166,6 +165,7 @@ int server_run(const struct options *opt, struct daemon *daemon, int (*catch_sig
 	if (!srv)
 		return daemon_failed(daemon, MNT_EX_SYSERR);
 	srv->opt = opt;
+	srv->role = role;
 	srv->daemon = daemon;
 	srv->agreed_fd = eventfd(0, EFD_CLOEXEC);
 	clock_gettime(CLOCK_MONOTONIC, &srv->started);
@@ -178,7 +178,7 @@ int server_run(const struct options *opt, struct daemon *daemon, int (*catch_sig
 		free_server(srv);
 		return daemon_failed(daemon, err == -ENOMEM ? MNT_EX_SYSERR : MNT_EX_FAIL);
 	}
-	status = serve_fs(srv, catch_signals);
+	status = serve(srv, catch_signals);
 	err = blkdev_close(srv->dev);
 	imglock_release(lock);
 	if (err && status == MNT_EX_OK) {

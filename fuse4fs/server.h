@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The context that joins a file system with its FUSE session: one per process. */
+/* The context that joins what is served with its FUSE session: one per process. */
 #ifndef FUSE4FS_SERVER_H
 #define FUSE4FS_SERVER_H
 
@@ -12,16 +12,41 @@
 #include "vfs.h"
 
 struct blkdev;
+struct fuse_in_header;
+struct fuse_init_out;
+struct fuse_lowlevel_ops;
 struct fuse_session;
+struct json_object;
 struct loop;
+struct server;
 
 enum { SERVER_LATE_SLOTS = 64 };
 
+/* What the device is served as. */
+struct server_role {
+	const struct fuse_lowlevel_ops *ops;
+	/* loop_filter on raw requests; arg is the server. */
+	bool (*filter)(void *arg, void *request, size_t len);
+	/* Adds to the reply to INIT what libfuse cannot say; may be NULL. */
+	void (*amend_init)(struct server *srv, const struct fuse_in_header *in,
+			   struct fuse_init_out *out);
+	/* srv->dev is open. 0, or -errno with a sentence in why (or without: strerror). */
+	int (*open)(struct server *srv, char *why, size_t why_len);
+	/* No request is under way; afterwards everything is durable. 0 or -errno. */
+	int (*close)(struct server *srv);
+	/* Its part of --status, between what all have. */
+	void (*add_status)(struct server *srv, struct json_object *o);
+};
+
+extern const struct server_role server_fs_role;	/* an ext4 file system */
+
 struct server {
 	const struct options *opt;	/* [init only] */
+	const struct server_role *role;	/* [init only] */
 	struct daemon *daemon;		/* [init only] */
 	struct blkdev *dev;		/* [init only] */
-	struct vfs vfs;
+	struct vfs vfs;			/* server_fs_role */
+	void *role_data;		/* [init only] of other roles */
 	struct fuse_session *se;	/* [init only] */
 	struct loop *loop;		/* [init only] */
 	char image[PATH_MAX];		/* [init only] absolute where it is a path */
@@ -41,12 +66,13 @@ struct server {
 /*
  * server_run - everything from the device to the last flush
  *
- * Opens the image, mounts, tells the daemon it is ready, serves until it is unmounted or a
+ * role: what it is served as. Opens the image, mounts, tells the daemon it is ready, serves until it is unmounted or a
  * signal says so, closes. Says what fails, on one line. catch_signals is called once, when
  * all is ready: until then signals simply kill, which the image survives; its result is a
  * descriptor that becomes readable when it is time to end, or -errno.
  * Returns the process's exit status (MNT_EX_*).
  */
-int server_run(const struct options *opt, struct daemon *daemon, int (*catch_signals)(void));
+int server_run(const struct options *opt, const struct server_role *role, struct daemon *daemon,
+	       int (*catch_signals)(void));
 
 #endif

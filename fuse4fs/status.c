@@ -28,17 +28,17 @@ static const char *const op_names[LOOP_OPCODES] = {
 	[51] = "tmpfile", [52] = "statx",
 };
 
-static void add_int(struct json_object *o, const char *key, uint64_t value)
+void status_add_int(struct json_object *o, const char *key, uint64_t value)
 {
 	json_object_object_add(o, key, json_object_new_int64((int64_t)value));
 }
 
-static void add_string(struct json_object *o, const char *key, const char *value)
+void status_add_string(struct json_object *o, const char *key, const char *value)
 {
 	json_object_object_add(o, key, json_object_new_string(value));
 }
 
-static struct json_object *add_group(struct json_object *o, const char *key)
+struct json_object *status_add_group(struct json_object *o, const char *key)
 {
 	struct json_object *group = json_object_new_object();
 
@@ -46,60 +46,60 @@ static struct json_object *add_group(struct json_object *o, const char *key)
 	return group;
 }
 
-static void add_fs(struct json_object *o, struct vfs *v)
+void status_add_fs(struct server *srv, struct json_object *o)
 {
 	struct vfs_stats s;
 	struct json_object *g;
 
-	vfs_get_stats(v, &s);
-	add_string(o, "state", s.errors ? "error" : s.cache_dirty ? "dirty" : "clean");
-	add_string(o, "access", s.state);
-	add_int(o, "errors", s.errors);
-	add_string(o, "label", s.label);
-	add_string(o, "uuid", s.uuid);
-	add_int(o, "block_size", s.block_size);
-	add_int(o, "blocks", s.blocks);
-	add_int(o, "free_blocks", s.free_blocks);
-	g = add_group(o, "cache");
-	add_int(g, "hits", s.cache_hits);
-	add_int(g, "misses", s.cache_misses);
-	add_int(g, "bytes", s.cache_bytes);
-	add_int(g, "limit", s.cache_limit);
-	add_int(g, "dirty_bytes", s.cache_dirty);
-	g = add_group(o, "inodes");
-	add_int(g, "cached", s.inodes_cached);
-	add_int(g, "hits", s.inode_hits);
-	add_int(g, "misses", s.inode_misses);
-	add_int(g, "known_to_kernel", s.nodes_known);
-	g = add_group(o, "journal");
-	add_string(g, "kind", s.has_journal ? "jbd2" : "none");
-	add_string(g, "aborted", s.journal_aborted ? "yes" : "no");
-	add_int(g, "commits", s.commits);
-	add_int(g, "blocks", s.commit_blocks);
-	add_int(g, "blocks_per_commit", s.commits ? s.commit_blocks / s.commits : 0);
-	add_int(g, "last_commit_us", s.last_commit_us);
-	add_int(g, "running_blocks", s.running_blocks);
+	vfs_get_stats(&srv->vfs, &s);
+	status_add_string(o, "state", s.errors ? "error" : s.cache_dirty ? "dirty" : "clean");
+	status_add_string(o, "access", s.state);
+	status_add_int(o, "errors", s.errors);
+	status_add_string(o, "label", s.label);
+	status_add_string(o, "uuid", s.uuid);
+	status_add_int(o, "block_size", s.block_size);
+	status_add_int(o, "blocks", s.blocks);
+	status_add_int(o, "free_blocks", s.free_blocks);
+	g = status_add_group(o, "cache");
+	status_add_int(g, "hits", s.cache_hits);
+	status_add_int(g, "misses", s.cache_misses);
+	status_add_int(g, "bytes", s.cache_bytes);
+	status_add_int(g, "limit", s.cache_limit);
+	status_add_int(g, "dirty_bytes", s.cache_dirty);
+	g = status_add_group(o, "inodes");
+	status_add_int(g, "cached", s.inodes_cached);
+	status_add_int(g, "hits", s.inode_hits);
+	status_add_int(g, "misses", s.inode_misses);
+	status_add_int(g, "known_to_kernel", s.nodes_known);
+	g = status_add_group(o, "journal");
+	status_add_string(g, "kind", s.has_journal ? "jbd2" : "none");
+	status_add_string(g, "aborted", s.journal_aborted ? "yes" : "no");
+	status_add_int(g, "commits", s.commits);
+	status_add_int(g, "blocks", s.commit_blocks);
+	status_add_int(g, "blocks_per_commit", s.commits ? s.commit_blocks / s.commits : 0);
+	status_add_int(g, "last_commit_us", s.last_commit_us);
+	status_add_int(g, "running_blocks", s.running_blocks);
 	if (!s.has_journal)
 		return;
-	add_int(g, "log_blocks", s.log_blocks);
-	add_int(g, "log_free", s.log_free);
-	add_int(g, "checkpoints", s.checkpoints);
-	add_int(g, "checkpoint_blocks", s.checkpoint_blocks);
-	add_int(g, "checkpoint_lag", s.checkpoint_lag);
+	status_add_int(g, "log_blocks", s.log_blocks);
+	status_add_int(g, "log_free", s.log_free);
+	status_add_int(g, "checkpoints", s.checkpoints);
+	status_add_int(g, "checkpoint_blocks", s.checkpoint_blocks);
+	status_add_int(g, "checkpoint_lag", s.checkpoint_lag);
 }
 
 static void add_device(struct json_object *o, struct blkdev *dev)
 {
-	struct json_object *g = add_group(o, "device");
+	struct json_object *g = status_add_group(o, "device");
 
-	add_int(g, "bytes", dev->info.size);
-	add_int(g, "reads", atomic_load(&dev->stats.reads));
-	add_int(g, "read_bytes", atomic_load(&dev->stats.read_bytes));
-	add_int(g, "writes", atomic_load(&dev->stats.writes));
-	add_int(g, "write_bytes", atomic_load(&dev->stats.write_bytes));
-	add_int(g, "flushes", atomic_load(&dev->stats.flushes));
-	add_int(g, "discards", atomic_load(&dev->stats.discards));
-	add_int(g, "errors", atomic_load(&dev->stats.errors));
+	status_add_int(g, "bytes", dev->info.size);
+	status_add_int(g, "reads", atomic_load(&dev->stats.reads));
+	status_add_int(g, "read_bytes", atomic_load(&dev->stats.read_bytes));
+	status_add_int(g, "writes", atomic_load(&dev->stats.writes));
+	status_add_int(g, "write_bytes", atomic_load(&dev->stats.write_bytes));
+	status_add_int(g, "flushes", atomic_load(&dev->stats.flushes));
+	status_add_int(g, "discards", atomic_load(&dev->stats.discards));
+	status_add_int(g, "errors", atomic_load(&dev->stats.errors));
 }
 
 static void add_requests(struct json_object *o, struct loop *loop)
@@ -108,16 +108,16 @@ static void add_requests(struct json_object *o, struct loop *loop)
 	struct json_object *g;
 
 	loop_get_stats(loop, &s);
-	add_int(o, "threads", s.threads);
-	g = add_group(o, "leads");
-	add_int(g, "handed_on", s.handed_on);
-	add_int(g, "taken_over", s.taken_over);
-	add_int(g, "slept", s.slept);
-	g = add_group(o, "requests");
-	add_int(g, "total", s.total);
+	status_add_int(o, "threads", s.threads);
+	g = status_add_group(o, "leads");
+	status_add_int(g, "handed_on", s.handed_on);
+	status_add_int(g, "taken_over", s.taken_over);
+	status_add_int(g, "slept", s.slept);
+	g = status_add_group(o, "requests");
+	status_add_int(g, "total", s.total);
 	for (int op = 0; op < LOOP_OPCODES; op++)
 		if (s.requests[op])
-			add_int(g, op_names[op] ? op_names[op] : "other", s.requests[op]);
+			status_add_int(g, op_names[op] ? op_names[op] : "other", s.requests[op]);
 }
 
 static struct json_object *collect(struct server *srv)
@@ -128,15 +128,15 @@ static struct json_object *collect(struct server *srv)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	options_print(srv->opt, options, sizeof(options));
-	add_string(o, "image", srv->image);
-	add_string(o, "mountpoint", srv->mountpoint);
-	add_string(o, "options", options);
-	add_int(o, "pid", (uint64_t)getpid());
-	add_int(o, "pid_namespace", status_pid_namespace());
-	add_int(o, "uptime_sec", (uint64_t)(now.tv_sec - srv->started.tv_sec));
-	add_fs(o, &srv->vfs);
+	status_add_string(o, "image", srv->image);
+	status_add_string(o, "mountpoint", srv->mountpoint);
+	status_add_string(o, "options", options);
+	status_add_int(o, "pid", (uint64_t)getpid());
+	status_add_int(o, "pid_namespace", status_pid_namespace());
+	status_add_int(o, "uptime_sec", (uint64_t)(now.tv_sec - srv->started.tv_sec));
+	srv->role->add_status(srv, o);
 	add_device(o, srv->dev);
-	add_int(o, "fuse_minor", srv->proto_minor);
+	status_add_int(o, "fuse_minor", srv->proto_minor);
 	add_requests(o, srv->loop);
 	return o;
 }

@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/ioctl.h>
 
+struct json_object;
 struct server;
 
 enum { STATUS_BYTES = 8192 };
@@ -21,6 +22,11 @@ enum { STATUS_BYTES = 8192 };
 
 /* The server's side: writes the answer with its NUL, at most size bytes; its length. */
 size_t status_print(struct server *srv, bool json, char *buf, size_t size);
+/* For a role's add_status: one value, a group of values, and what server_fs_role says. */
+void status_add_int(struct json_object *o, const char *key, uint64_t value);
+void status_add_string(struct json_object *o, const char *key, const char *value);
+struct json_object *status_add_group(struct json_object *o, const char *key);
+void status_add_fs(struct server *srv, struct json_object *o);
 
 /*
  * The client's side: asks the server of mountpoint. buf: STATUS_BYTES. 0; -ENOTTY it is

@@ -32,6 +32,7 @@ struct blkdev_info {
 	uint32_t io_min;	/* preferred alignment and unit, bytes, power of 2 */
 	bool readonly;		/* writes, discards give -EROFS */
 	bool can_discard;
+	bool discard_zeros;	/* what has been discarded reads as zeros */
 	const char *name;	/* for messages; lives as long as the device */
 };
 

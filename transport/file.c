@@ -322,6 +322,7 @@ static int inspect(struct file_dev *file)
 	info->can_discard = !info->readonly && info->size <= INT64_MAX - FILE_IO_MIN &&
 			    do_fallocate(file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 					 info->size, FILE_IO_MIN) == 0;
+	info->discard_zeros = info->can_discard;
 	return 0;
 }
 
