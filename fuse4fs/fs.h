@@ -70,6 +70,11 @@ struct fs_options {
 	void *inode_known_arg;
 };
 
+/* Blocks in one piece. */
+struct fs_run {
+	uint64_t pblk, len;
+};
+
 /* One error as the superblock records it (s_first_error_*, s_last_error_*). */
 struct fs_error_info {
 	uint64_t time;		/* seconds, 0: none */
@@ -191,7 +196,7 @@ void fs_log(struct fs *fs, enum fs_log level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /* True when [pblk, pblk+len) lies inside the file system and touches no
- * superblock, descriptor, bitmap or inode table: may hold data or tree blocks. */
+ * superblock, descriptor, bitmap, inode table or journal: may hold data or tree blocks. */
 bool fs_block_valid(struct fs *fs, uint64_t pblk, uint64_t len);
 
 static inline uint64_t fs_off(const struct fs *fs, uint64_t pblk) { return pblk << fs->block_bits; }

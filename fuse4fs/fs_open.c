@@ -105,6 +105,9 @@ static bool wants_journal(const struct fs *fs)
 
 static void log_recovery(struct fs *fs, const struct recover_result *r)
 {
+	if (r->fast_commits)
+		fs_log(fs, FS_LOG_WARN, "the journal holds fast commits, which are not replayed: "
+		       "the last changes before the crash are not seen");
 	if (!r->dirty)
 		return;
 	fs_log(fs, FS_LOG_INFO, "journal recovered%s: %" PRIu64 " blocks of transactions %" PRIu32
@@ -120,7 +123,9 @@ static int recover(struct fs *fs, const struct why *why)
 	int ret;
 
 	if (fs->opt.norecovery) {
-		fs_log(fs, FS_LOG_WARN, "the journal is not replayed, as asked: what is seen may be inconsistent");
+		fs_log(fs, FS_LOG_WARN, "the journal%s not replayed, as asked: what is seen may be inconsistent",
+		       ext2fs_has_feature_fast_commit(fs->e2->super) ?
+		       " and its fast commits are" : " is");
 		return 0;
 	}
 	if (fs->opt.readonly) {
@@ -153,6 +158,28 @@ static void warn_about_state(struct fs *fs)
 		fs_log(fs, FS_LOG_WARN, "not unmounted cleanly; running e2fsck is recommended");
 }
 
+/* Damage does not stop who only reads. */
+static int protect_journal(struct fs *fs, const struct why *why)
+{
+	AUTOFREE struct fs_run *runs = NULL;
+	char text[256] = "";
+	size_t n;
+	int ret;
+
+	ret = recover_find_journal(fs->e2, fs->dev, &runs, &n, text, sizeof(text));
+	if (!ret) {
+		ret = group_protect(fs, runs, n);
+		if (ret == -EUCLEAN)
+			snprintf(text, sizeof(text), "the journal lies over metadata of block "
+				 "groups; run e2fsck, or mount it read-only (-o ro,norecovery)");
+	}
+	if (ret == -EUCLEAN && fs->opt.readonly) {
+		fs_log(fs, FS_LOG_WARN, "%s", text);
+		return 0;
+	}
+	return ret && text[0] ? explain(why, ret, "%s", text) : ret;
+}
+
 /* The parts, bottom up. */
 static int open_parts(struct fs *fs, const struct why *why)
 {
@@ -166,6 +193,9 @@ static int open_parts(struct fs *fs, const struct why *why)
 	if (ret)
 		return ret;
 	ret = group_open(fs, &fs->groups, why->text, why->len);
+	if (ret)
+		return ret;
+	ret = protect_journal(fs, why);
 	if (ret)
 		return ret;
 	ret = txn_open(fs, &fs->txns);

@@ -205,6 +205,11 @@ int group_open(struct fs *fs, struct groups **ret_groups, char *why, size_t why_
 	return 0;
 }
 
+int group_protect(struct fs *fs, const struct fs_run *runs, size_t n)
+{
+	return zones_add(fs->groups, runs, n);
+}
+
 void group_close(struct groups *gs)
 {
 	if (!gs)

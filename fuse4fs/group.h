@@ -20,6 +20,12 @@
  * only a log line. why: sentence for the user. Also -ENOMEM.
  */
 int group_open(struct fs *fs, struct groups **ret, char *why, size_t why_len);
+/*
+ * The journal's blocks are system blocks from now on, as the kernel's block_validity has it:
+ * not free whatever a bitmap says, and nobody's data. Before anything is allocated or
+ * mapped. -ENOMEM; -EUCLEAN metadata of the groups lies among them (protected all the same).
+ */
+int group_protect(struct fs *fs, const struct fs_run *runs, size_t n);
 /* The transactions must be closed. NULL is fine. */
 void group_close(struct groups *g);
 /* Blocks nobody uses or has reserved, for statfs. */

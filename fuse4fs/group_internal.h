@@ -100,8 +100,10 @@ static inline uint32_t group_nbits(const struct fs *fs, uint32_t g, enum group_k
 	return kind == GROUP_BLOCKS ? group_nblks(fs, g) : fs->inodes_per_group;
 }
 
-/* group_zone.c: collects the system blocks. -ENOMEM; -EUCLEAN two overlap (usable). */
+/* group_zone.c: collects the groups' blocks. -ENOMEM; -EUCLEAN two overlap (usable). */
 int zones_open(struct groups *gs);
+/* Adds runs. -ENOMEM, with nothing changed; -EUCLEAN they overlap what was there. */
+int zones_add(struct groups *gs, const struct fs_run *runs, size_t n);
 /* Sets the bits of the system blocks in group g. */
 void zones_mark(struct groups *gs, uint32_t g, uint8_t *busy);
 /* True when every system block of group g is set in map. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * System blocks: superblocks, descriptors (with those reserved for growth), bitmaps and
- * inode tables, as a sorted array of disjoint runs. With flex_bg neighbours melt into
+ * System blocks: superblocks, descriptors (with those reserved for growth), bitmaps,
+ * inode tables and the journal, as a sorted array of disjoint runs. With flex_bg neighbours melt into
  * one run, so a 1 TiB file system has some hundreds.
  */
 #include <errno.h>
@@ -92,6 +92,22 @@ int zones_open(struct groups *gs)
 	if (shrunk)
 		gs->zones = shrunk;
 	return overlap ? -EUCLEAN : 0;
+}
+
+int zones_add(struct groups *gs, const struct fs_run *runs, size_t n)
+{
+	struct zone *more;
+
+	if (!n)
+		return 0;
+	more = reallocarray(gs->zones, gs->nzones + n, sizeof(*gs->zones));
+	if (!more)
+		return -ENOMEM;
+	gs->zones = more;
+	for (size_t i = 0; i < n; i++)
+		gs->zones[gs->nzones++] = (struct zone){ runs[i].pblk, runs[i].len };
+	qsort(gs->zones, gs->nzones, sizeof(*gs->zones), compare);
+	return merge(gs) ? -EUCLEAN : 0;
 }
 
 /* Index of the first zone that ends after pblk. */

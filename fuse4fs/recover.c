@@ -28,16 +28,22 @@ int log_fail(struct log *log, int err, const char *fmt, ...)
 	return err;
 }
 
-int log_open(struct log *log, ext2_filsys e2, struct blkdev *src, struct blkdev *dst,
-	     char *why, size_t why_len)
+static void init(struct log *log, ext2_filsys e2, struct blkdev *src, struct blkdev *dst,
+		 char *why, size_t why_len)
 {
-	int err;
-
 	*log = (struct log){
 		.e2 = e2, .src = src, .dst = dst, .why = why, .why_len = why_len,
 		.block_size = e2->blocksize, .fs_blocks = ext2fs_blocks_count(e2->super),
 	};
 	revoke_init(&log->revokes);
+}
+
+int log_open(struct log *log, ext2_filsys e2, struct blkdev *src, struct blkdev *dst,
+	     char *why, size_t why_len)
+{
+	int err;
+
+	init(log, e2, src, dst, why, why_len);
 	if (!e2->super->s_journal_inum)
 		return log_fail(log, -EOPNOTSUPP, "the journal is on another device; recover it "
 				"with e2fsck, or mount with the kernel's ext4");
@@ -64,11 +70,11 @@ static int replay(struct log *log, struct recover_result *result)
 
 	if (fc < 0)
 		return fc;
-	if (fc) {
-		result->fast_commits = true;
+	result->fast_commits = fc;
+	if (fc && log->src == log->dst)
 		return log_fail(log, -EOPNOTSUPP, "the journal holds fast commits, which cannot "
-				"be replayed here; mount once with the kernel's ext4, or run e2fsck");
-	}
+				"be replayed here; mount once with the kernel's ext4, run e2fsck, or "
+				"mount it read-only (-o ro), without them");
 	result->first_tid = be32toh(log_super(log)->s_sequence);
 	result->last_tid = log->end_tid - 1;
 	result->dirty = result->first_tid != log->end_tid;
@@ -135,5 +141,32 @@ int recover_journal(ext2_filsys e2, struct blkdev *src, struct blkdev *dst,
 		log_fail(&log, err, "cannot recover the journal: %s", strerror(-err));
 	log_close(&log);
 	*ret = result;
+	return err;
+}
+
+int recover_find_journal(ext2_filsys e2, struct blkdev *dev, struct fs_run **ret,
+			 size_t *ret_n, char *why, size_t why_len)
+{
+	struct fs_run *runs = NULL;
+	struct log log;
+	int err;
+
+	*ret = NULL;
+	*ret_n = 0;
+	if (!ext2fs_has_feature_journal(e2->super) || !e2->super->s_journal_inum)
+		return 0;
+	init(&log, e2, dev, dev, why, why_len);
+	err = log_map(&log);
+	if (!err)
+		runs = calloc(log.nruns, sizeof(*runs));
+	if (!err && !runs)
+		err = -ENOMEM;
+	for (size_t i = 0; !err && i < log.nruns; i++)
+		runs[i] = (struct fs_run){ log.runs[i].pblk, log.runs[i].len };
+	if (!err) {
+		*ret = runs;
+		*ret_n = log.nruns;
+	}
+	log_close(&log);
 	return err;
 }

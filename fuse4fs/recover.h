@@ -13,7 +13,8 @@ struct recover_result {
 	uint64_t revoked;
 	bool torn;		/* the tail was damaged; replay stopped there, as e2fsck's,
 				 * and EXT2_ERROR_FS was set */
-	bool fast_commits;	/* refused (-EOPNOTSUPP) because of them; nothing written */
+	bool fast_commits;	/* refused (-EOPNOTSUPP) because of them, nothing written; or,
+				 * with dst in memory, left out */
 };
 
 /*
@@ -23,7 +24,8 @@ struct recover_result {
  * src     device to read the journal from; may be dst
  * dst     device that gets the blocks and, after a flush, the emptied journal
  *         superblock and the ext4 superblock without needs_recovery. The caller
- *         passes a memory overlay for a read-only mount.
+ *         passes a memory overlay for a read-only mount: then fast commits are left
+ *         out, what was fully committed is there.
  * ret     filled also on failure, as far as it went
  * why     sentence for the user on failure
  *
@@ -39,5 +41,16 @@ struct recover_result {
  */
 int recover_journal(ext2_filsys e2, struct blkdev *src, struct blkdev *dst,
 		    struct recover_result *ret, char *why, size_t why_len);
+
+/*
+ * recover_find_journal - where the journal inside the image is
+ *
+ * ret     its pieces in the journal's order, disjoint and inside the file system; the
+ *         caller frees
+ * Without a journal, or with one on another device, *ret_n is 0. Returns 0; -EUCLEAN the
+ * journal inode is damaged (why says how); -EIO; -ENOMEM.
+ */
+int recover_find_journal(ext2_filsys e2, struct blkdev *dev, struct fs_run **ret,
+			 size_t *ret_n, char *why, size_t why_len);
 
 #endif

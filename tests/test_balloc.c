@@ -223,10 +223,10 @@ static void freed_blocks_wait_for_their_commit(void **state)
 
 	/* With nothing else left, the reservation itself waits for the commit. */
 	take_all(img.fs, true);
-	assert_int_equal(free_range(img.fs, 9000, 4, false), 0);
+	assert_int_equal(free_range(img.fs, pblk, 4, false), 0);
 	tid = txn_current(img.fs);
-	assert_int_equal(balloc_reserve(img.fs, 9000, 4, true, &again, &len), 0);
-	assert_int_equal(again, 9000);
+	assert_int_equal(balloc_reserve(img.fs, pblk, 4, true, &again, &len), 0);
+	assert_int_equal(again, pblk);
 	assert_true(txn_current(img.fs) != tid);
 	balloc_unreserve(img.fs, again, len);
 	image_free(&img);

@@ -16,6 +16,7 @@
 
 #include "file.h"
 #include "ops.h"
+#include "recover_int.h"
 #include "recover_fixture.h"
 
 enum { SHUTDOWN_LOGFLUSH = 1, SHUTDOWN_NOLOGFLUSH = 2 };
@@ -117,14 +118,67 @@ static void play(const struct scene *scene, const struct image *img)
 	assert_int_equal(down, 0);
 }
 
+static char warnings[1000];
+
+static void note_warning(void *arg, enum fs_log level, const char *line)
+{
+	if (level == FS_LOG_WARN)
+		snprintf(warnings + strlen(warnings), sizeof(warnings) - strlen(warnings), "%s\n",
+			 line);
+}
+
+/* Whoever only reads is told what is not there. */
+static void look_without_fast_commits(struct image *img, bool norecovery)
+{
+	struct image ro = *img;
+
+	warnings[0] = '\0';
+	ro.opt = (struct fs_options){
+		.readonly = true, .norecovery = norecovery, .log = note_warning,
+	};
+	image_open(&ro);
+	if (!norecovery) {
+		AUTOINODE inode = NULL;
+
+		assert_int_equal(ops_lookup(ro.fs, EXT2_ROOT_INO, "d11", &inode), 0);
+	}
+	assert_int_equal(image_close(&ro), 0);
+	assert_non_null(strstr(warnings, "fast commits"));
+	assert_non_null(strstr(warnings, "not replayed"));
+}
+
+/* Refused for writing, by name and untouched; served without them read-only. */
+static void judge_fast_commits(struct image *img)
+{
+	size_t len, len2;
+	uint8_t *before = read_all(img->path, &len), *after;
+	struct recover_result result;
+
+	assert_int_equal(recover_file(img->path, &result), -EOPNOTSUPP);
+	assert_true(result.fast_commits);
+	assert_non_null(strstr(why, "fast commit"));
+	assert_int_equal(image_try_open(img), -EOPNOTSUPP);
+	assert_non_null(strstr(img->why, "fast commit"));
+	look_without_fast_commits(img, false);
+	look_without_fast_commits(img, true);
+	after = read_all(img->path, &len2);
+	assert_int_equal(len, len2);
+	assert_memory_equal(before, after, len);
+	free(before);
+	free(after);
+	/* The way out that the message names. */
+	assert_int_equal(image_run("e2fsck -fy %s", img->path) & ~1, 0);
+	image_open(img);
+	assert_int_equal(image_close(img), 0);
+	image_fsck(img);
+}
+
 static void judge(const struct scene *scene, struct image *img)
 {
 	struct recover_result result;
 
 	if (scene->left == LEAVE_FAST_COMMITS) {
-		assert_int_equal(recover_file(img->path, &result), -EOPNOTSUPP);
-		assert_true(result.fast_commits);
-		assert_non_null(strstr(why, "fast commit"));
+		judge_fast_commits(img);
 		return;
 	}
 	/* e2fsck deletes orphans in the same go, so only without. */
@@ -150,6 +204,76 @@ static void test_kernel_journals(void **state)
 		judge(&scenes[i], &img);
 		image_free(&img);
 	}
+}
+
+/* Bytes of the fast-commit area of the open file system's journal, to be freed. */
+static uint8_t *read_fc_area(struct image *img, size_t *ret_len)
+{
+	struct fs *fs = img->fs;
+	struct log log;
+	uint8_t *area;
+
+	assert_int_equal(log_open(&log, fs->e2, fs->dev, fs->dev, why, sizeof(why)), 0);
+	assert_true(log.incompat & JBD2_INCOMPAT_FAST_COMMIT);
+	assert_true(log.fc_end > log.fc_first);
+	*ret_len = (size_t)(log.fc_end - log.fc_first) * fs->block_size;
+	area = malloc(*ret_len);
+	assert_non_null(area);
+	for (uint32_t i = log.fc_first; i < log.fc_end; i++) {
+		const uint8_t *block;
+
+		assert_int_equal(log_read(&log, i, &block), 0);
+		memcpy(area + (size_t)(i - log.fc_first) * fs->block_size, block, fs->block_size);
+	}
+	log_close(&log);
+	return area;
+}
+
+/* A journal whose end is set aside stays so: we go round in the rest, and never fast. */
+static void test_fast_commit_area_is_left_alone(void **state)
+{
+	static const struct scene scene = {
+		"-t ext4 -b 1024 -J size=2 -O fast_commit", "", SHUTDOWN_LOGFLUSH, TAIL,
+		LEAVE_NOTHING,
+	};
+	static const struct cred cred = { .root = true };
+	uint8_t *before, *after;
+	struct txn_stats stats;
+	struct inode *inode;
+	struct image img;
+	size_t len;
+
+	if (!mounting_works)
+		skip();
+	image_make(&img, 64 << 20, scene.mkfs);
+	play(&scene, &img);
+	image_open(&img);
+	before = read_fc_area(&img, &len);
+	for (int i = 0; i < 900; i++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "a-name-that-fills-directory-blocks-%d", i);
+		assert_int_equal(ops_make(img.fs, EXT2_ROOT_INO, name, S_IFREG | 0600, 0, NULL,
+					  &cred, &inode), 0);
+		inode_put(inode);
+		assert_int_equal(fs_sync(img.fs), 0);
+	}
+	txn_get_stats(img.fs, &stats);
+	assert_true(stats.blocks > 2 * stats.log_blocks);
+	after = read_fc_area(&img, &len);
+	assert_memory_equal(before, after, len);
+	free(before);
+	free(after);
+	/* A crash now is one for the kernel to recover. */
+	assert_int_equal(image_run("cp --sparse=always %s %s.crash && mkdir %s.mnt && "
+				   "mount -o loop %s.crash %s.mnt && test -e %s.mnt/*-899; n=$?; "
+				   "umount %s.mnt; rmdir %s.mnt; e2fsck -fn %s.crash && "
+				   "rm %s.crash && test $n = 0", img.path, img.path, img.path,
+				   img.path, img.path, img.path, img.path, img.path, img.path,
+				   img.path), 0);
+	assert_int_equal(image_close(&img), 0);
+	image_fsck(&img);
+	image_free(&img);
 }
 
 /* The kernel mounts what a crash of ours left: a journal in use, and orphans. */
@@ -191,6 +315,7 @@ static void test_kernel_takes_up_ours(void **state)
 		skip();
 	kernel_takes_up("-t ext4 -b 1024");
 	kernel_takes_up("-t ext4 -b 4096 -O orphan_file");
+	kernel_takes_up("-t ext4 -b 4096 -O fast_commit");
 	kernel_takes_up("-t ext4 -b 4096 -O ^metadata_csum,^64bit");
 	kernel_takes_up("-t ext3 -b 4096");
 }
@@ -199,6 +324,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kernel_journals),
+		cmocka_unit_test(test_fast_commit_area_is_left_alone),
 		cmocka_unit_test(test_kernel_takes_up_ours),
 	};
 
