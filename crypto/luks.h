@@ -161,10 +161,11 @@ struct luks_notice {
  * ret_key   the caller's, luks_key_free
  *
  * Blocks for seconds, by design of the KDF; uses up to the memory and lanes of the limits.
- * Returns 0; -EKEYREJECTED no keyslot opens with that passphrase; -ENOKEY no such keyslot,
- * or none in use; -EOPNOTSUPP the container, or every keyslot that could have opened, needs what
- * is not there (named); -E2BIG the costs of a keyslot are above the limits (named) and no
- * other slot opened; -ENOMEM; -EUCLEAN; what reading returns.
+ * Returns 0; -EKEYREJECTED no keyslot opens with that passphrase (why adds the first one left
+ * out, if any was); -ENOKEY no such keyslot, or none in use. When no slot could be tried, why
+ * the first was not: -EOPNOTSUPP what it needs is not there, -E2BIG its costs are above the
+ * limits, -EINVAL they have no meaning. -EUCLEAN, -EOPNOTSUPP as info->refused says; -ENOMEM;
+ * what reading returns.
  */
 int luks_unlock(const struct luks *luks, struct blkdev *header, const void *pass,
 		size_t pass_len, int keyslot, const struct luks_notice *notice,
