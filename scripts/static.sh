@@ -7,7 +7,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-read -ra libs <<<"$(pkg-config --cflags fuse3 ext2fs blkid uuid json-c cmocka)"
+read -ra libs <<<"$(pkg-config --cflags fuse3 ext2fs blkid uuid json-c libssh cmocka)"
 flags=(-std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -Ifuse4fs -Itransport -Itests
 	'-DPACKAGE_VERSION="0"' '-DPACKAGE_SYSCONFDIR="/etc"' "${libs[@]}")
 # The ones of configure.ac.

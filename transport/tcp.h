@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Connecting to a host by name, one address after the other, without waiting.
+ *
+ * Name resolution alone blocks, as long as the resolver does.
+ */
+#ifndef TRANSPORT_TCP_H
+#define TRANSPORT_TCP_H
+
+#include <netdb.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* An attempt. Zeros are one that has not started. */
+struct tcp_attempt {
+	struct addrinfo *addresses, *next;
+	int fd;			/* connecting, valid while addresses is not NULL */
+	int64_t until_ns;	/* then the next address is tried, CLOCK_BOOTTIME */
+	int err;		/* of the last address that failed */
+};
+
+/*
+ * tcp_start - resolve host and begin with its first address
+ *
+ * port  1 .. 65535
+ * why   on failure what the resolver says
+ *
+ * Returns 0; -EHOSTUNREACH no such name; -EAGAIN the resolver has no answer now; -ENOMEM.
+ */
+int tcp_start(struct tcp_attempt *a, const char *host, unsigned port, char *why, size_t why_len);
+/*
+ * tcp_step - go on
+ *
+ * *ret_fd: connected, close-on-exec, non-blocking, without Nagle's delay, given up by the
+ * kernel after TCP_DEAD_MS without an answer. Belongs to the caller; the attempt is over.
+ * Returns 0; -EAGAIN wait for a->fd to be writable or until_ns; -errno of the last
+ * address, none is left.
+ */
+int tcp_step(struct tcp_attempt *a, int *ret_fd);
+void tcp_abort(struct tcp_attempt *a);
+/* Closes with a reset: what is under way in either direction is dropped. */
+void tcp_reset(int fd);
+int64_t tcp_now_ns(void);
+
+enum { TCP_DEAD_MS = 30000, TCP_ADDRESS_MS = 5000 };
+
+#endif
