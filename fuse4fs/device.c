@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The bottom of the device stack for local images: file, lock, window.
+ * The device stack for local images: file, lock, window, and what device_unlock.c adds.
  *
  * The lock comes before anything is read, so that a second mount which waits for the
  * first sees what that one wrote. It covers the whole image, whatever the window.
@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "device.h"
+#include "device_unlock.h"
 #include "transport/file.h"
 #include "transport/imguse.h"
 #include "transport/partition.h"
@@ -182,11 +183,10 @@ static int cut_window(const struct device_options *opt, struct blkdev **dev, cha
 	return err ? fail(err, why, why_len, "%s: %s", opt->image, strerror(-err)) : 0;
 }
 
-int device_open(const struct device_options *opt, struct blkdev **ret,
-		struct imglock **ret_lock, char *why, size_t why_len)
+int device_open(const struct device_options *opt, struct device *ret, char *why,
+		size_t why_len)
 {
-	struct imglock *lock = NULL;
-	struct blkdev *dev;
+	struct device d = { .crypt = { .version = 0 } };
 	int err, fd;
 
 	err = check_options(opt, why, why_len);
@@ -195,18 +195,27 @@ int device_open(const struct device_options *opt, struct blkdev **ret,
 	err = parse_fd(opt->image, &fd, why, why_len);
 	if (err)
 		return err;
-	err = file_dev_open(opt->image, fd, opt->readonly, &dev);
+	err = file_dev_open(opt->image, fd, opt->readonly, &d.dev);
 	if (err)
 		return explain_open(opt, fd, err, why, why_len);
-	err = take_lock(opt, dev, fd, &lock, why, why_len);
+	err = take_lock(opt, d.dev, fd, &d.lock, why, why_len);
 	if (!err)
-		err = cut_window(opt, &dev, why, why_len);
+		err = cut_window(opt, &d.dev, why, why_len);
+	if (!err)
+		err = device_unlock(opt, &d.dev, &d.crypt, why, why_len);
 	if (err) {
-		blkdev_close(dev);
-		imglock_release(lock);
+		device_close(&d);
 		return err;
 	}
-	*ret = dev;
-	*ret_lock = lock;
+	*ret = d;
 	return 0;
+}
+
+int device_close(struct device *d)
+{
+	int err = blkdev_close(d->dev);
+
+	imglock_release(d->lock);
+	*d = (struct device){ .dev = NULL };
+	return err;
 }

@@ -15,6 +15,7 @@
 #include "export.h"
 #include "mount.h"
 #include "options.h"
+#include "probe.h"
 #include "server.h"
 #include "status.h"
 
@@ -73,6 +74,8 @@ static int run(const struct options *opt)
 	case ACT_VERSION:
 		printf("fuse4fs %s\n", PACKAGE_VERSION);
 		return fflush(stdout) ? MNT_EX_SYSERR : MNT_EX_OK;
+	case ACT_PROBE:
+		return probe_main(opt);
 	case ACT_STATUS:
 		return status_main(opt->mountpoint, opt->json);
 	case ACT_UNMOUNT:

@@ -15,8 +15,8 @@
 
 struct server;
 
-/* Makes srv->se for the role's operations and mounts it at srv->mountpoint. 0, or -errno and a sentence
- * in why (fusermount3, where it is needed, prints its own before). */
+/* Makes srv->se for the role's operations and mounts it at srv->mountpoint. 0, or -errno and
+ * a sentence in why (fusermount3, where it is needed, prints its own before). */
 int mount_session(struct server *srv, char *why, size_t why_len);
 /* Closes the connection, detaches the mount if it is still_mounted, frees the session. */
 void mount_end(struct server *srv, bool still_mounted);

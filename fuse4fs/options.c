@@ -88,6 +88,9 @@ static int store_number(const struct option_def *def, struct options *opt, const
 		if (options_parse_size(value, &v))
 			return fail(why, why_len, "%s=%s: not a size (bytes, or with K, M, G, T)",
 				    def->name, value);
+		if (def->max && (v < def->min || v > def->max))
+			return fail(why, why_len, "%s=%s: must be %" PRIu64 " to %" PRIu64 " bytes",
+				    def->name, value, def->min, def->max);
 	} else if (parse_number(value, &v, &end) || *end || v < def->min || v > def->max) {
 		return fail(why, why_len, "%s=%s: not a number from %" PRIu64 " to %" PRIu64,
 			    def->name, value, def->min, def->max);
@@ -212,12 +215,13 @@ void options_fini(struct options *opt)
 	}
 }
 
-enum { LONG_STATUS = 256, LONG_JSON, LONG_EXPORT };
+enum { LONG_STATUS = 256, LONG_JSON, LONG_EXPORT, LONG_PROBE };
 
 static const struct option long_options[] = {
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ "export-device", no_argument, NULL, LONG_EXPORT },
+	{ "probe", no_argument, NULL, LONG_PROBE },
 	{ "status", no_argument, NULL, LONG_STATUS },
 	{ "json", no_argument, NULL, LONG_JSON },
 	{ "unmount", no_argument, NULL, 'u' },
@@ -243,6 +247,7 @@ static int parse_flag(int c, struct options *opt, char *why, size_t why_len)
 	case 'V': opt->action = ACT_VERSION; return 0;
 	case LONG_STATUS: opt->action = ACT_STATUS; return 0;
 	case LONG_JSON: opt->json = 1; return 0;
+	case LONG_PROBE: opt->action = ACT_PROBE; return 0;
 	case LONG_EXPORT: opt->action = ACT_EXPORT; return 0;
 	case ':': return fail(why, why_len, "-%c needs a value", optopt);
 	default: break;
@@ -265,6 +270,12 @@ static int check_combination(const struct options *opt, char *why, size_t why_le
 	if (opt->action == ACT_EXPORT && (opt->root || opt->norecovery))
 		return fail(why, why_len, "%s is for file systems; --export-device serves the "
 			    "device as it is", opt->root ? "root=" : "norecovery");
+	if (opt->keyfile && opt->has_passfd)
+		return fail(why, why_len, "keyfile= and passfd= exclude each other");
+	if ((opt->keyfile_off || opt->keyfile_len) && !opt->keyfile)
+		return fail(why, why_len, "keyfile-offset= and keyfile-size= need keyfile=");
+	if (opt->nocrypt && (opt->keyfile || opt->has_passfd || opt->header || opt->has_keyslot))
+		return fail(why, why_len, "nocrypt and options for LUKS exclude each other");
 	if (opt->root && opt->root[0] != '/')
 		return fail(why, why_len, "root=%s: must be an absolute path inside the image",
 			    opt->root);
@@ -284,6 +295,11 @@ static int take_operands(struct options *opt, int n, char **words, char *why, si
 			return fail(why, why_len, "give one MOUNTPOINT");
 		opt->mountpoint = words[0];
 		return 0;
+	case ACT_PROBE:
+		if (n != 1)
+			return fail(why, why_len, "give one IMAGE");
+		opt->image = words[0];
+		return check_combination(opt, why, why_len);
 	default:
 		if (n != 2)
 			return fail(why, why_len, "usage: fuse4fs [--export-device] [-o OPTIONS] IMAGE "
@@ -402,6 +418,7 @@ void options_help(void)
 {
 	printf("usage: fuse4fs [-fds] [-o OPTIONS] IMAGE MOUNTPOINT\n"
 	       "       fuse4fs --export-device [-o OPTIONS] IMAGE MOUNTPOINT\n"
+	       "       fuse4fs --probe [--json] [-o OPTIONS] IMAGE\n"
 	       "       fuse4fs -u [-l] MOUNTPOINT\n"
 	       "       fuse4fs --status [--json] MOUNTPOINT\n"
 	       "       fuse4fs --help | --version\n\n"
@@ -411,6 +428,7 @@ void options_help(void)
 	       "  -s                 one thread (threads=1)\n"
 	       "  -r, -w             the same as -o ro, -o rw\n"
 	       "  --export-device    serve the block device itself, as MOUNTPOINT/device\n"
+	       "  --probe            what IMAGE is and what mounting it would do\n"
 	       "  -u, --unmount      unmount and wait until the image is complete\n"
 	       "  -l                 with -u: detach at once, clean up later\n"
 	       "  --status           what the server of MOUNTPOINT is doing\n"

@@ -12,14 +12,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Exit statuses, those of mount(8). */
+/* Exit statuses, those of mount(8), whose values may be added: the wrong key is a mount that
+ * failed (32) for want of permission (1), and nothing else here is. */
 enum {
 	MNT_EX_OK = 0, MNT_EX_USAGE = 1, MNT_EX_SYSERR = 2, MNT_EX_SOFTWARE = 4, MNT_EX_USER = 8,
-	MNT_EX_FILEIO = 16, MNT_EX_FAIL = 32,
+	MNT_EX_FILEIO = 16, MNT_EX_FAIL = 32, MNT_EX_KEY = 33,
 };
 
 enum action {
-	ACT_MOUNT, ACT_EXPORT, ACT_UNMOUNT, ACT_STATUS, ACT_HELP, ACT_VERSION,
+	ACT_MOUNT, ACT_EXPORT, ACT_PROBE, ACT_UNMOUNT, ACT_STATUS, ACT_HELP, ACT_VERSION,
 };
 enum opt_errors { OPT_ERRORS_DEFAULT, OPT_ERRORS_CONTINUE, OPT_ERRORS_RO, OPT_ERRORS_PANIC };
 enum opt_atime { OPT_RELATIME, OPT_NOATIME, OPT_STRICTATIME };
@@ -50,6 +51,14 @@ struct options {
 	uint64_t partition;		/* from 1; 0: none */
 	int lock;			/* enum opt_lock */
 
+	/* How a LUKS container in it is opened. */
+	int nocrypt, allow_discards;	/* 0 or 1 */
+	const char *header, *keyfile;	/* paths, or NULL */
+	uint64_t keyfile_off, keyfile_len;	/* bytes; length 0: to the end */
+	int has_passfd, has_keyslot;	/* 1: the next are set */
+	uint64_t passfd, keyslot;
+	uint64_t kdf_memory, kdf_cost, kdf_iterations;	/* 0: the default bounds */
+
 	/* How the kernel mounts it. */
 	uint64_t threads;		/* 0: THREADS_DEFAULT */
 	int allow_other, allow_root;	/* 0 or 1 */
@@ -63,10 +72,11 @@ struct options {
 enum option_kind {
 	OPTION_SET,	/* no value; stores .value */
 	OPTION_NUMBER,	/* decimal, .min .. .max */
-	OPTION_SIZE,	/* bytes with an optional K, M, G or T (powers of 1024) */
+	OPTION_SIZE,	/* bytes with an optional K, M, G or T (powers of 1024); .min .. .max,
+			 * max 0: any */
 	OPTION_CHOICE,	/* one of .choices; stores its index plus .value */
 	OPTION_STRING,	/* not empty */
-	OPTION_ID,	/* uid or gid; stores 1 in the int field before it, see options_table.c */
+	OPTION_ID,	/* a number that may be 0; stores 1 in the int .flag_field */
 	OPTION_IGNORED,	/* mount(8)'s own; any value */
 	OPTION_IGNORED_PREFIX,
 };

@@ -23,13 +23,37 @@
 
 enum { WHY_BYTES = 512, AGREE_MS = 10000 };
 
+static int status_of(int err)
+{
+	return err == -EKEYREJECTED ? MNT_EX_KEY : err == -ENOMEM ? MNT_EX_SYSERR : MNT_EX_FAIL;
+}
+
 static int fail(struct server *srv, int err, const char *why)
 {
 	daemon_log(srv->daemon, VFS_LOG_ERR, why);
-	return daemon_failed(srv->daemon, err == -ENOMEM ? MNT_EX_SYSERR : MNT_EX_FAIL);
+	return daemon_failed(srv->daemon, status_of(err));
 }
 
-static int open_device(struct server *srv, struct imglock **ret_lock, char *why)
+static struct device_unlock_options unlock_options(const struct options *o)
+{
+	return (struct device_unlock_options){
+		.nocrypt = o->nocrypt, .header = o->header, .keyfile = o->keyfile,
+		.keyfile_off = o->keyfile_off, .keyfile_len = o->keyfile_len,
+		.passfd = o->has_passfd ? (int)o->passfd : -1,
+		.one_keyslot = o->has_keyslot, .keyslot = (int)o->keyslot,
+		.allow_discards = o->allow_discards, .kdf_memory = o->kdf_memory,
+		.kdf_cost = o->kdf_cost, .kdf_iterations = o->kdf_iterations,
+	};
+}
+
+static void say(void *arg, const char *line)
+{
+	struct server *srv = arg;
+
+	daemon_log(srv->daemon, VFS_LOG_INFO, line);
+}
+
+static int open_device(struct server *srv, char *why)
 {
 	const struct options *o = srv->opt;
 	static const enum imglock_mode modes[] = {
@@ -39,12 +63,16 @@ static int open_device(struct server *srv, struct imglock **ret_lock, char *why)
 	const struct device_options dev = {
 		.image = o->image, .readonly = o->readonly, .offset = o->offset,
 		.sizelimit = o->sizelimit, .partition = (int)o->partition, .lock = modes[o->lock],
+		.unlock = unlock_options(o), .say = say, .say_arg = srv,
+		.progress = o->verbose || isatty(STDERR_FILENO),
 	};
-	int err = device_open(&dev, &srv->dev, ret_lock, why, WHY_BYTES);
+	int err = device_open(&dev, &srv->device, why, WHY_BYTES);
 
-	if (!err)
-		srv->dev->before_wait = loop_before_wait;
-	return err;
+	if (err)
+		return err;
+	srv->dev = srv->device.dev;
+	srv->dev->before_wait = loop_before_wait;
+	return 0;
 }
 
 static int resolve_mountpoint(struct server *srv, char *why)
@@ -158,7 +186,6 @@ int server_run(const struct options *opt, const struct server_role *role, struct
 	       int (*catch_signals)(void))
 {
 	struct server *srv = calloc(1, sizeof(*srv));
-	struct imglock *lock = NULL;
 	char why[WHY_BYTES] = "";
 	int err, status;
 
@@ -172,15 +199,14 @@ int server_run(const struct options *opt, const struct server_role *role, struct
 	prepare_process();
 	err = resolve_paths(srv, why);
 	if (!err)
-		err = open_device(srv, &lock, why);
+		err = open_device(srv, why);
 	if (err) {
 		fprintf(stderr, "fuse4fs: %s\n", why);	/* names what it is about itself */
 		free_server(srv);
-		return daemon_failed(daemon, err == -ENOMEM ? MNT_EX_SYSERR : MNT_EX_FAIL);
+		return daemon_failed(daemon, status_of(err));
 	}
 	status = serve(srv, catch_signals);
-	err = blkdev_close(srv->dev);
-	imglock_release(lock);
+	err = device_close(&srv->device);
 	if (err && status == MNT_EX_OK) {
 		daemon_printf(daemon, VFS_LOG_ERR, "closing the image: %s", strerror(-err));
 		status = MNT_EX_FAIL;

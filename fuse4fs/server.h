@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "daemon.h"
+#include "device.h"
 #include "options.h"
 #include "vfs.h"
 
@@ -44,7 +45,8 @@ struct server {
 	const struct options *opt;	/* [init only] */
 	const struct server_role *role;	/* [init only] */
 	struct daemon *daemon;		/* [init only] */
-	struct blkdev *dev;		/* [init only] */
+	struct device device;		/* [init only] */
+	struct blkdev *dev;		/* [init only] device.dev */
 	struct vfs vfs;			/* server_fs_role */
 	void *role_data;		/* [init only] of other roles */
 	struct fuse_session *se;	/* [init only] */
@@ -66,10 +68,11 @@ struct server {
 /*
  * server_run - everything from the device to the last flush
  *
- * role: what it is served as. Opens the image, mounts, tells the daemon it is ready, serves until it is unmounted or a
- * signal says so, closes. Says what fails, on one line. catch_signals is called once, when
- * all is ready: until then signals simply kill, which the image survives; its result is a
- * descriptor that becomes readable when it is time to end, or -errno.
+ * role: what it is served as. Opens the image, mounts, tells the daemon it is ready, serves
+ * until it is unmounted or a signal says so, closes. Says what fails, on one line.
+ * catch_signals is called once, when all is ready: until then signals simply kill, which the
+ * image survives; its result is a descriptor that becomes readable when it is time to end,
+ * or -errno.
  * Returns the process's exit status (MNT_EX_*).
  */
 int server_run(const struct options *opt, const struct server_role *role, struct daemon *daemon,

@@ -102,6 +102,24 @@ static void add_device(struct json_object *o, struct blkdev *dev)
 	status_add_int(g, "errors", atomic_load(&dev->stats.errors));
 }
 
+static void add_crypt(struct json_object *o, const struct device_crypt *c)
+{
+	struct json_object *g;
+	char type[16];
+
+	if (!c->version)
+		return;
+	g = status_add_group(o, "crypt");
+	snprintf(type, sizeof(type), "luks%d", c->version);
+	status_add_string(g, "type", type);
+	status_add_string(g, "cipher", c->cipher);
+	status_add_int(g, "key_bits", c->key_bits);
+	status_add_int(g, "sector_bytes", c->sector_len);
+	status_add_int(g, "keyslot", (uint64_t)c->keyslot);
+	status_add_string(g, "discards", c->discards ? "yes" : "no");
+	status_add_string(g, "uuid", c->uuid);
+}
+
 static void add_requests(struct json_object *o, struct loop *loop)
 {
 	struct loop_stats s;
@@ -136,6 +154,7 @@ static struct json_object *collect(struct server *srv)
 	status_add_int(o, "uptime_sec", (uint64_t)(now.tv_sec - srv->started.tv_sec));
 	srv->role->add_status(srv, o);
 	add_device(o, srv->dev);
+	add_crypt(o, &srv->device.crypt);
 	status_add_int(o, "fuse_minor", srv->proto_minor);
 	add_requests(o, srv->loop);
 	return o;

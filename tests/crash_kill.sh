@@ -85,11 +85,11 @@ while [ $i -lt "$kills" ]; do
 	wait "$server" 2>/dev/null
 	wait "$load"
 	umount -l "$mnt"
-	cp --sparse=always "$image" "$scratch/e2fsck.img"
+	plain_copy "$scratch/e2fsck.img"
 	e2fsck -fp "$scratch/e2fsck.img" >"$scratch/e2fsck.log" 2>&1
 	[ $? -le 1 ] || { cat "$scratch/e2fsck.log"; fail "round $i, seed $seed: e2fsck"; }
 	if [ "$kernel" ]; then
-		cp --sparse=always "$image" "$scratch/kernel.img"
+		plain_copy "$scratch/kernel.img"
 		mount -o loop "$scratch/kernel.img" "$kmnt" || fail "round $i, seed $seed: kernel"
 		check_oracle "$kmnt" || fail "round $i, seed $seed: kernel's recovery"
 		umount "$kmnt"

@@ -6,6 +6,10 @@
 #   serve [OPTS]     mounts $scratch/img at $scratch/mnt through fuse4fs
 #   unserve          unmounts and waits for the server
 #   clean_image      e2fsck -fn finds nothing
+#   plain_copy FILE  copies the file system's bytes, decrypted if need be
+#
+# FUSE4FS_LUKS=luks1|luks2 runs a test on a container: img, adopt and what follows wrap the
+# file system in one, $scratch/img; tests that touch its bytes use plain_copy.
 set -u
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 FUSE4FS=${FUSE4FS:-$(cd "${top_builddir:-.}" && pwd)/fuse4fs/fuse4fs}
@@ -15,6 +19,7 @@ scratch=$(mktemp -d "${TMPDIR:-/tmp}/f4t-$(basename "$0" .sh)-XXXXXX")
 mnt=$scratch/mnt
 kmnt=$scratch/kmnt
 image=$scratch/img
+key=$scratch/key
 mkdir -p "$mnt" "$kmnt"
 
 skip() { echo "skipped: $*"; exit 77; }
@@ -46,12 +51,61 @@ img() {
 	size=$1
 	shift
 	rm -f "$image"
-	truncate -s "$size" "$image" && mke2fs -q -F "$@" "$image" >"$scratch/mke2fs.log" 2>&1 ||
+	truncate -s "$size" "$scratch/new" && mke2fs -q -F "$@" "$scratch/new" >"$scratch/mke2fs.log" 2>&1 ||
 		{ cat "$scratch/mke2fs.log" >&2; fail "mke2fs $*"; }
+	adopt "$scratch/new"
+}
+
+# container FILE BYTES [ARGS]: an empty container with room for that much, opened by $key.
+container() {
+	file=$1 bytes=$2
+	shift 2
+	[ -s "$key" ] || head -c 32 /dev/urandom >"$key"
+	rm -f "$file"
+	truncate -s $((bytes + (16 << 20))) "$file"
+	cryptsetup luksFormat -q --type "${FUSE4FS_LUKS:-luks2}" --pbkdf pbkdf2 --pbkdf-force-iterations 1000 \
+		"$@" "$file" "$key" >"$scratch/luksformat.log" 2>&1 ||
+		{ cat "$scratch/luksformat.log" >&2; fail "cryptsetup luksFormat"; }
+	truncate -s $((bytes + $(cryptsetup luksDump "$file" |
+		awk '/Payload offset:/ { print $3 * 512 } /offset:.*\[bytes\]/ && !n++ { print $2 }'))) "$file"
+}
+
+# exported FILE OPTIONS COMMAND...: runs it while FILE's block device is $scratch/x/device.
+exported() {
+	file=$1 options=$2
+	shift 2
+	mkdir -p "$scratch/x"
+	"$FUSE4FS" --export-device -o "$options" "$file" "$scratch/x" || fail "--export-device"
+	"$@"
+	status_=$?
+	"$FUSE4FS" -u "$scratch/x" || fail "-u of --export-device"
+	return $status_
+}
+
+# adopt FILE: its bytes become the image's; FILE is gone.
+adopt() {
+	if [ "${FUSE4FS_LUKS:-}" ]; then
+		container "$image" "$(stat -c %s "$1")"
+		exported "$image" "keyfile=$key" dd if="$1" of="$scratch/x/device" bs=1M status=none ||
+			fail "copying into the container"
+		rm -f "$1"
+	else
+		mv "$1" "$image"
+	fi
+}
+
+plain_copy() {
+	if [ "${FUSE4FS_LUKS:-}" ]; then
+		exported "$image" "ro,keyfile=$key,lock=none" cp --sparse=always "$scratch/x/device" "$1" &&
+			chmod u+w "$1"
+	else
+		cp --sparse=always "$image" "$1"
+	fi || fail "copying the image"
 }
 
 # The server stays in the foreground so that a sanitizer's report and exit status are seen.
 serve() {
+	set -- "${1:-}${FUSE4FS_LUKS:+${1:+,}keyfile=$key}"
 	"$FUSE4FS" -f ${1:+-o "$1"} "$image" "$mnt" >"$scratch/server.log" 2>&1 &
 	server=$!
 	for _ in $(seq 400); do
@@ -73,9 +127,18 @@ unserve() {
 }
 
 clean_image() {
+	if [ "${FUSE4FS_LUKS:-}" ] && [ $# = 0 ]; then
+		plain_copy "$scratch/plain"
+		set -- "$scratch/plain"
+	fi
 	e2fsck -fn "${1:-$image}" >"$scratch/fsck.log" 2>&1 ||
 		{ cat "$scratch/fsck.log" >&2; fail "e2fsck is not clean"; }
 }
 
-kmount() { mount -o "loop${1:+,$1}" "$image" "$kmnt" || fail "the kernel does not mount the image"; }
+# The kernel gets a copy when the image is a container: its changes stay there.
+kmount() {
+	kimage=$image
+	[ -z "${FUSE4FS_LUKS:-}" ] || { kimage=$scratch/plain; plain_copy "$kimage"; }
+	mount -o "loop${1:+,$1}" "$kimage" "$kmnt" || fail "the kernel does not mount the image"
+}
 kumount() { umount "$kmnt" || fail "umount of the kernel's mount"; }

@@ -31,7 +31,7 @@ for set in $sets; do
 		truncate -s 192M "$scratch/kernel-$set.img"
 		mke2fs -q -F -t ext4 -O ea_inode "$scratch/kernel-$set.img"
 	else
-		cp --sparse=always "$image" "$scratch/kernel-$set.img"
+		plain_copy "$scratch/kernel-$set.img"
 	fi
 	serve
 	mkdir -p "$scratch/k"

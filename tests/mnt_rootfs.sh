@@ -71,12 +71,12 @@ kumount
 
 # The kernel wrote it, fuse4fs serves it.
 umount "$ref"
-mv "$scratch/ref.img" "$image"
+adopt "$scratch/ref.img"
 clean_image
 serve "suid,dev"
 unpack_ref=$scratch/kref
 mkdir "$unpack_ref"
-cp "$image" "$scratch/copy.img"
+plain_copy "$scratch/copy.img"
 mount -o loop,ro,noload "$scratch/copy.img" "$unpack_ref" || fail "kernel mount of the copy"
 same "$mnt" "$unpack_ref" "fuse4fs serves another tree than the kernel wrote"
 umount "$unpack_ref"

@@ -21,8 +21,7 @@ enum { SIZE = 1024 * 1024 };
 struct fixture {
 	char dir[200], path[256], why[400];
 	struct device_options opt;
-	struct blkdev *dev;
-	struct imglock *lock;
+	struct device d;
 };
 
 static int setup(void **state)
@@ -41,6 +40,7 @@ static int setup(void **state)
 	close(fd);
 	f->opt.image = f->path;
 	f->opt.lock = IMGLOCK_FAIL;
+	f->opt.unlock.passfd = -1;
 	*state = f;
 	return 0;
 }
@@ -58,15 +58,13 @@ static int teardown(void **state)
 static int open_it(struct fixture *f)
 {
 	f->why[0] = '\0';
-	f->dev = NULL;
-	f->lock = NULL;
-	return device_open(&f->opt, &f->dev, &f->lock, f->why, sizeof(f->why));
+	f->d = (struct device){ .dev = NULL };
+	return device_open(&f->opt, &f->d, f->why, sizeof(f->why));
 }
 
 static void close_it(struct fixture *f)
 {
-	assert_int_equal(blkdev_close(f->dev), 0);
-	imglock_release(f->lock);
+	assert_int_equal(device_close(&f->d), 0);
 }
 
 static void expect_error(struct fixture *f, int want, const char *says)
@@ -77,8 +75,8 @@ static void expect_error(struct fixture *f, int want, const char *says)
 		print_error("%d: %s\n", err, f->why);
 	assert_int_equal(err, want);
 	assert_non_null(strstr(f->why, says));
-	assert_null(f->dev);
-	assert_null(f->lock);
+	assert_null(f->d.dev);
+	assert_null(f->d.lock);
 }
 
 static void the_whole_image_is_the_default(void **state)
@@ -86,8 +84,8 @@ static void the_whole_image_is_the_default(void **state)
 	struct fixture *f = *state;
 
 	assert_int_equal(open_it(f), 0);
-	assert_int_equal(blkdev_size(f->dev), SIZE);
-	assert_string_equal(f->dev->info.name, f->path);
+	assert_int_equal(blkdev_size(f->d.dev), SIZE);
+	assert_string_equal(f->d.dev->info.name, f->path);
 	close_it(f);
 }
 
@@ -99,13 +97,13 @@ static void offset_and_sizelimit_cut_a_window(void **state)
 	f->opt.offset = 1003;
 	f->opt.sizelimit = 4;
 	assert_int_equal(open_it(f), 0);
-	assert_int_equal(blkdev_size(f->dev), 4);
-	assert_int_equal(blkdev_read(f->dev, buf, 4, 0), 0);
+	assert_int_equal(blkdev_size(f->d.dev), 4);
+	assert_int_equal(blkdev_read(f->d.dev, buf, 4, 0), 0);
 	assert_memory_equal(buf, "3456", 4);
 	close_it(f);
 	f->opt.sizelimit = 0;
 	assert_int_equal(open_it(f), 0);
-	assert_int_equal(blkdev_size(f->dev), SIZE - 1003);
+	assert_int_equal(blkdev_size(f->d.dev), SIZE - 1003);
 	close_it(f);
 }
 
@@ -144,7 +142,7 @@ static void partitions_are_cut_out_or_told(void **state)
 	assert_int_equal(pwrite(fd, mbr, sizeof(mbr), 446), sizeof(mbr));
 	close(fd);
 	assert_int_equal(open_it(f), 0);
-	assert_int_equal(blkdev_size(f->dev), 16 * 512);
+	assert_int_equal(blkdev_size(f->d.dev), 16 * 512);
 	close_it(f);
 	f->opt.partition = 2;
 	expect_error(f, -ENOENT, "has no partition 2, only 1: 1");
@@ -228,7 +226,7 @@ static void inherited_descriptors_are_images(void **state)
 	snprintf(name, sizeof(name), "fd:%d", fd);
 	f->opt.image = name;
 	assert_int_equal(open_it(f), 0);
-	assert_int_equal(blkdev_size(f->dev), SIZE);
+	assert_int_equal(blkdev_size(f->d.dev), SIZE);
 	close_it(f);
 	expect_error(f, -EBADF, "is not an open descriptor");
 	f->opt.image = "fd:";

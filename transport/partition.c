@@ -284,27 +284,106 @@ static int range_of(blkid_probe pr, unsigned number, uint64_t size, char *why, s
 	return 0;
 }
 
-int partition_find(struct blkdev *dev, unsigned number, char *why, size_t why_len,
-		   uint64_t *ret_off, uint64_t *ret_len)
+static void copy_text(char *out, size_t size, const char *text)
+{
+	snprintf(out, size, "%s", text ? text : "");
+}
+
+static void fill_entry(blkid_partition part, uint64_t size, struct partition_entry *e)
+{
+	const uint64_t nsecs = size / SECTOR;
+	const uint64_t start = (uint64_t)blkid_partition_get_start(part);
+	const uint64_t len = (uint64_t)blkid_partition_get_size(part);
+	const char *type = blkid_partition_get_type_string(part);
+
+	*e = (struct partition_entry){
+		.number = (unsigned)blkid_partition_get_partno(part),
+		.extended = blkid_partition_is_extended(part),
+		.outside = start > nsecs || len > nsecs - start,
+		.off = start * SECTOR, .len = len * SECTOR,
+	};
+	if (type)
+		copy_text(e->type, sizeof(e->type), type);
+	else
+		snprintf(e->type, sizeof(e->type), "0x%02x",
+			 (unsigned)blkid_partition_get_type(part));
+	copy_text(e->name, sizeof(e->name), blkid_partition_get_name(part));
+	copy_text(e->uuid, sizeof(e->uuid), blkid_partition_get_uuid(part));
+}
+
+static int list_all(blkid_probe pr, uint64_t size, struct partition_table *ret, char *why,
+		    size_t why_len)
+{
+	blkid_partlist list = blkid_probe_get_partitions(pr);
+	blkid_parttable table;
+	int n;
+
+	if (!list)
+		return fail(-ENOMEM, why, why_len, "could not be searched: out of memory");
+	*ret = (struct partition_table){ .nentries = 0 };
+	table = blkid_partlist_get_table(list);
+	copy_text(ret->type, sizeof(ret->type), table ? blkid_parttable_get_type(table) : NULL);
+	copy_text(ret->uuid, sizeof(ret->uuid), table ? blkid_parttable_get_id(table) : NULL);
+	n = blkid_partlist_numof_partitions(list);
+	for (int i = 0; i < n; i++) {
+		blkid_partition part = blkid_partlist_get_partition(list, i);
+
+		if (part && ret->nentries < PARTITION_LIST_MAX)
+			fill_entry(part, size, &ret->entries[ret->nentries++]);
+		else
+			ret->nleft_out++;
+	}
+	return 0;
+}
+
+/* A probe that has parsed the table of dev, and the copy it works on. */
+static int open_table(struct blkdev *dev, char *why, size_t why_len, blkid_probe *ret_pr,
+		      int *ret_fd)
 {
 	struct mbr_sector mbr = { 0 };
-	blkid_probe pr = NULL;
 	int err, fd = -1;
 
 	if (blkdev_size(dev) < 3 * MBR_SECTOR_LEN)
 		return fail(-ENODATA, why, why_len, "is too small for a partition table");
-	if (number == 0 || number > INT32_MAX)
-		return fail(-ENOENT, why, why_len, "has no partition %u: they count from 1",
-			    number);
 	err = snapshot(dev, &mbr, &fd);
 	if (err)
 		return fail(err, why, why_len, "could not be searched for partitions: %s",
 			    strerror(-err));
-	err = find_table(fd, &mbr, blkdev_size(dev), why, why_len, &pr);
-	if (!err) {
-		err = range_of(pr, number, blkdev_size(dev), why, why_len, ret_off, ret_len);
-		blkid_free_probe(pr);
-	}
+	err = find_table(fd, &mbr, blkdev_size(dev), why, why_len, ret_pr);
+	if (err)
+		close(fd);
+	else
+		*ret_fd = fd;
+	return err;
+}
+
+int partition_list(struct blkdev *dev, struct partition_table *ret, char *why, size_t why_len)
+{
+	blkid_probe pr;
+	int fd, err = open_table(dev, why, why_len, &pr, &fd);
+
+	if (err)
+		return err;
+	err = list_all(pr, blkdev_size(dev), ret, why, why_len);
+	blkid_free_probe(pr);
+	close(fd);
+	return err;
+}
+
+int partition_find(struct blkdev *dev, unsigned number, char *why, size_t why_len,
+		   uint64_t *ret_off, uint64_t *ret_len)
+{
+	blkid_probe pr;
+	int err, fd;
+
+	if (number == 0 || number > INT32_MAX)
+		return fail(-ENOENT, why, why_len, "has no partition %u: they count from 1",
+			    number);
+	err = open_table(dev, why, why_len, &pr, &fd);
+	if (err)
+		return err;
+	err = range_of(pr, number, blkdev_size(dev), why, why_len, ret_off, ret_len);
+	blkid_free_probe(pr);
 	close(fd);
 	return err;
 }

@@ -5,6 +5,33 @@
 
 #include "blkdev.h"
 
+enum { PARTITION_LIST_MAX = 128 };
+
+struct partition_entry {
+	unsigned number;	/* as partition_find takes it */
+	uint64_t off, len;	/* bytes, as the table says */
+	bool extended;		/* holds only logical partitions */
+	bool outside;		/* reaches beyond the device */
+	char type[40];		/* MBR "0x83"; GPT the type's UUID */
+	char name[128];		/* GPT; UTF-8, "" for none */
+	char uuid[40];		/* "" for none */
+};
+
+struct partition_table {
+	char type[8];		/* "gpt" or "dos" */
+	char uuid[40];
+	unsigned nentries;	/* in entries */
+	unsigned nleft_out;	/* more than there is room for */
+	struct partition_entry entries[PARTITION_LIST_MAX];
+};
+
+/*
+ * partition_list - all of a partition table
+ *
+ * Reads and errors as partition_find: 0; -ENODATA no table; -EUCLEAN; -EIO; -ENOMEM.
+ */
+int partition_list(struct blkdev *dev, struct partition_table *ret, char *why, size_t why_len);
+
 /*
  * partition_find - the range of partition `number`
  *

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The LUKS layer of the device stack; for device.c. */
+#ifndef FUSE4FS_DEVICE_UNLOCK_H
+#define FUSE4FS_DEVICE_UNLOCK_H
+
+#include "device.h"
+
+/*
+ * device_unlock - replace *dev by the decrypted device when it is a LUKS container
+ *
+ * On failure *dev is as it was. Errors: those of device_open.
+ */
+int device_unlock(const struct device_options *opt, struct blkdev **dev,
+		  struct device_crypt *ret, char *why, size_t why_len);
+
+#endif

@@ -1,0 +1,175 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# LUKS containers from the user's side: made and filled with our own means and cryptsetup's,
+# every way to give a key, what a wrong one does, where secrets are not.
+. "$(dirname "$0")/lib.sh"
+need_fuse; need cryptsetup mke2fs e2fsck debugfs python3 setsid cmp
+
+secret='correct horse'
+kdf="--pbkdf pbkdf2 --pbkdf-force-iterations 1000"
+printf %s "$secret" >"$scratch/pass"
+
+# refused STATUS PATTERN ARGS...: as in mnt_cli.sh; standard input is the caller's.
+refused() {
+	want=$1 pattern=$2
+	shift 2
+	timeout 60 "$FUSE4FS" "$@" >"$scratch/out" 2>"$scratch/err"
+	got=$?
+	[ "$got" = "$want" ] || { cat "$scratch/err" >&2; fail "$*: status $got, not $want"; }
+	[ "$(wc -l <"$scratch/err")" = 1 ] || { cat "$scratch/err" >&2; fail "$*: not one line"; }
+	grep -qE "$pattern" "$scratch/err" || { cat "$scratch/err" >&2; fail "$*: does not say $pattern"; }
+	mountpoint -q "$mnt" && fail "$*: mounted all the same"
+}
+gone() { "$FUSE4FS" -u "$mnt" || fail "-u"; }
+mounted() { # ARGS...: mounts, sees the file, unmounts
+	timeout 60 "$FUSE4FS" "$@" >"$scratch/out" 2>&1 || { cat "$scratch/out" >&2; fail "mount $*"; }
+	[ "$(cat "$mnt/f")" = hello ] || fail "$*: another file system"
+	gone
+}
+
+# From nothing, without root's help, as the README says.
+truncate -s 64M "$image"
+exported "$image" nocrypt cryptsetup luksFormat -q --type luks2 $kdf "$scratch/x/device" "$scratch/pass" \
+	2>"$scratch/err" || { cat "$scratch/err" >&2; fail "luksFormat on the exported device"; }
+exported "$image" "keyfile=$scratch/pass" mke2fs -q -t ext4 -E nodiscard "$scratch/x/device" || fail "mke2fs"
+exported "$image" "keyfile=$scratch/pass" e2fsck -fn "$scratch/x/device" >/dev/null 2>&1 || fail "e2fsck"
+"$FUSE4FS" -o "keyfile=$scratch/pass" "$image" "$mnt" || fail "mount"
+echo hello >"$mnt/f"
+head -c 5M /dev/urandom >"$scratch/random"
+cp "$scratch/random" "$mnt/random"
+"$FUSE4FS" --status "$mnt" | grep -q 'crypt .*luks2.*aes-xts-plain64' || fail "--status says nothing of LUKS"
+"$FUSE4FS" --status --json "$mnt" | python3 -m json.tool >/dev/null || fail "--status --json"
+gone
+exported "$image" "ro,keyfile=$scratch/pass" e2fsck -fn "$scratch/x/device" >"$scratch/out" 2>&1 ||
+	{ cat "$scratch/out" >&2; fail "e2fsck after the mount"; }
+grep -q hello "$image" && fail "plain text is in the image"
+
+# cryptsetup, without us, reads what we wrote.
+cp "$image" "$scratch/plain"
+cryptsetup reencrypt -q --decrypt --force-offline-reencrypt --header "$scratch/header" --key-file "$scratch/pass" "$scratch/plain" \
+	>"$scratch/out" 2>&1 || { cat "$scratch/out" >&2; fail "cryptsetup reencrypt --decrypt"; }
+e2fsck -fn "$scratch/plain" >"$scratch/out" 2>&1 || { cat "$scratch/out" >&2; fail "decrypted by cryptsetup"; }
+[ "$(debugfs -R 'cat f' "$scratch/plain" 2>/dev/null)" = hello ] || fail "cryptsetup decrypts something else"
+debugfs -R "dump random $scratch/back" "$scratch/plain" 2>/dev/null
+cmp "$scratch/back" "$scratch/random" || fail "cryptsetup decrypts other data"
+
+# Every way to give the key.
+mounted "$image" "$mnt" <"$scratch/pass"
+mounted "$image" "$mnt" < <(echo "$secret")
+refused 33 'No key available with this passphrase' "$image" "$mnt" < <(echo; echo "$secret")
+echo "$secret" >"$scratch/line"
+mounted -o passfd=7 "$image" "$mnt" 7<"$scratch/line"
+refused 33 'No key available with this key file' -o "keyfile=$scratch/line" "$image" "$mnt"
+mounted -o "keyfile=$scratch/line,keyfile-size=${#secret}" "$image" "$mnt"
+printf 'xyz%szyx' "$secret" >"$scratch/middle"
+mounted -o "keyfile=$scratch/middle,keyfile-offset=3,keyfile-size=${#secret}" "$image" "$mnt"
+mounted -o keyfile=- "$image" "$mnt" <"$scratch/pass"
+FUSE4FS=$FUSE4FS "$top_tests/../tools/mount.fuse4fs" "$image" "$mnt" -o "rw,noatime,keyfile=$scratch/pass" ||
+	fail "mount.fuse4fs"
+[ "$(cat "$mnt/f")" = hello ] || fail "mount.fuse4fs mounted something else"
+gone
+
+# A person: right at once, at the third try, never, and one who gives up.
+person() { timeout 100 python3 "$top_tests/luks_pty.py" "$@" >"$scratch/out" 2>&1 || { cat "$scratch/out" >&2; fail "terminal: $2"; }; }
+person 0 "$secret" "$FUSE4FS" "$image" "$mnt"
+gone
+person 0 "zero|plover|$secret" "$FUSE4FS" "$image" "$mnt"
+[ "$(grep -c 'No key available with this passphrase' "$scratch/out")" = 2 ] || fail "two wrong answers"
+gone
+person 33 "xyzzy|plugh|qwert" "$FUSE4FS" "$image" "$mnt"
+[ "$(grep -c 'No key available with this passphrase' "$scratch/out")" = 3 ] || fail "three wrong answers"
+person 8 "^C" "$FUSE4FS" "$image" "$mnt"
+mountpoint -q "$mnt" && fail "mounted without a passphrase"
+
+# Nobody there to ask, and mistakes: before anything is mounted, in one line.
+real=$FUSE4FS
+printf '#!/bin/sh\nPATH=/nowhere exec %s -w %s "$@"\n' "$(command -v setsid)" "$real" >"$scratch/nobody"
+chmod +x "$scratch/nobody"
+FUSE4FS=$scratch/nobody
+refused 32 'no terminal' "$image" "$mnt" </dev/null
+FUSE4FS=$real
+refused 33 'No key' "$image" "$mnt" <<<"wrong"
+: >"$scratch/empty"
+refused 32 'no passphrase came from standard input' "$image" "$mnt" <"$scratch/empty"
+refused 32 'keyfile=.*No such file' -o "keyfile=$scratch/none" "$image" "$mnt"
+refused 32 'key-slot=5' -o "key-slot=5,keyfile=$scratch/pass" "$image" "$mnt"
+refused 1 'exclude' -o "nocrypt,keyfile=$scratch/pass" "$image" "$mnt"
+refused 1 'keyfile=' -o keyfile-size=3 "$image" "$mnt"
+refused 1 'keyfile-size' -o "keyfile=$scratch/pass,keyfile-size=9M" "$image" "$mnt"
+refused 1 'key-slot' -o key-slot=32 "$image" "$mnt"
+refused 32 'no ext2, ext3 or ext4' -o nocrypt "$image" "$mnt"
+refused 32 'header=' -o "header=$scratch/random" "$image" "$mnt"
+
+# Secrets are not in the process; the key only where it cannot be swapped or dumped.
+volume_key=$(cryptsetup luksDump -q --dump-volume-key --key-file "$scratch/pass" "$image" 2>/dev/null |
+	sed -n '/MK dump:/,$p' | sed 's/MK dump://' | tr -d ' \t\n')
+"$FUSE4FS" -f "$image" "$mnt" <"$scratch/pass" >"$scratch/server.log" 2>&1 &
+server=$!
+for _ in $(seq 200); do mountpoint -q "$mnt" && break; sleep 0.05; done
+cat "$mnt/f" >/dev/null
+python3 "$top_tests/luks_memory.py" "$server" "$secret" "$volume_key" || fail "secrets in memory"
+umount "$mnt" && wait "$server" || fail "the server ended with status $?"
+
+# Read-only: not one byte.
+sum=$(md5sum <"$image")
+mounted -o "ro,keyfile=$scratch/pass" "$image" "$mnt"
+[ "$(md5sum <"$image")" = "$sum" ] || fail "ro changed the container"
+
+# Other keyslots, costs above the bounds, a damaged header.
+printf %s other >"$scratch/other"
+cryptsetup luksAddKey -q --key-file "$scratch/pass" --pbkdf argon2id --pbkdf-memory 65536 --pbkdf-parallel 1 \
+	--pbkdf-force-iterations 4 "$image" "$scratch/other" || fail luksAddKey
+mounted -o "keyfile=$scratch/other" "$image" "$mnt"
+mounted -o "keyfile=$scratch/other,key-slot=1" "$image" "$mnt"
+refused 33 'No key' -o "keyfile=$scratch/other,key-slot=0" "$image" "$mnt"
+refused 32 'keyslot 1.*kdf-memory|kdf-memory.*keyslot 1|keyslot 1' \
+	-o "keyfile=$scratch/other,key-slot=1,kdf-memory=32M" "$image" "$mnt"
+printf X | dd of="$image" bs=1 seek=4300 conv=notrunc status=none
+mounted -o "keyfile=$scratch/pass" "$image" "$mnt"
+grep -q 'primary.*secondary copy is used' "$scratch/out" || { cat "$scratch/out" >&2; fail "the damage is not said"; }
+printf X | dd of="$image" bs=1 seek=$((16384 + 4300)) conv=notrunc status=none
+refused 32 'primary.*secondary|both' -o "keyfile=$scratch/pass" "$image" "$mnt"
+
+# LUKS1; a container in a partition; a detached header; discards.
+FUSE4FS_LUKS=luks1
+img 32M -t ext4
+serve; echo hello >"$mnt/f"; unserve
+clean_image
+unset FUSE4FS_LUKS
+mounted -o "keyfile=$key" "$image" "$mnt"
+truncate -s 60M "$scratch/disk"
+python3 - "$scratch/disk" <<'P' || fail "partition table"
+import struct, sys
+entry = struct.pack("<B3sB3sII", 0, b"\0" * 3, 0x83, b"\0" * 3, 2048, 110000)
+with open(sys.argv[1], "r+b") as f:
+    f.seek(446)
+    f.write(entry + b"\0" * 48 + b"\x55\xaa")
+P
+dd if="$image" of="$scratch/disk" bs=1M seek=1 conv=notrunc status=none
+mounted -o "partition=1,keyfile=$key" "$scratch/disk" "$mnt"
+mounted -o "offset=1M,keyfile=$key" "$scratch/disk" "$mnt"
+
+img 32M -t ext4
+truncate -s 16M "$scratch/hdr"
+truncate -s 32M "$scratch/data"
+cryptsetup luksFormat -q --type luks2 $kdf --header "$scratch/hdr" "$scratch/data" "$key" || fail "detached header"
+exported "$scratch/data" "header=$scratch/hdr,keyfile=$key" dd if="$image" of="$scratch/x/device" bs=1M status=none ||
+	fail "copy into the container with a detached header"
+rm "$image"
+"$FUSE4FS" -o "header=$scratch/hdr,keyfile=$key" "$scratch/data" "$mnt" || fail "header="
+head -c 20M /dev/urandom >"$mnt/big"
+echo hello >"$mnt/f"
+rm "$mnt/big"
+"$FUSE4FS" -u "$mnt"
+[ "$(stat -c %b "$scratch/data")" -gt 60000 ] || fail "the container is sparse"
+mounted -o "header=$scratch/hdr,keyfile=$key" "$scratch/data" "$mnt"
+refused 32 'ext' "$scratch/data" "$mnt"
+"$FUSE4FS" -o "header=$scratch/hdr,keyfile=$key" "$scratch/data" "$mnt" || fail "header="
+fstrim "$mnt" 2>/dev/null && fail "discards went through"
+gone
+"$FUSE4FS" -o "allow-discards,header=$scratch/hdr,keyfile=$key" "$scratch/data" "$mnt" || fail "allow-discards"
+fstrim "$mnt" || fail "fstrim with allow-discards"
+gone
+[ "$(stat -c %b "$scratch/data")" -lt 40000 ] || fail "nothing was given back"
+mounted -o "header=$scratch/hdr,keyfile=$key" "$scratch/data" "$mnt"
+exit 0
