@@ -21,21 +21,49 @@ uint8_t dir_hash_stored(uint8_t version)
 	return version > EXT2_HASH_TEA ? version - UNSIGNED_SHIFT : version;
 }
 
-struct dir_hash dir_hash(const struct fs *fs, uint8_t version, const char *name, size_t len)
-{
-	ext2_dirhash_t major = 0, minor = 0;
+#define HASH_END	0xfffffffeu
 
-	/* Fails only for versions that dir_hash_version does not let through. */
-	ext2fs_dirhash2(version, name, len, NULL, 0, fs->hash_seed, &major, &minor);
-	return (struct dir_hash){ major & ~1u, minor };
+/* The kernel keeps the last hash free: its readdir marks the end with it. */
+static uint32_t below_end(uint32_t major)
+{
+	return major == HASH_END ? major - 2 : major;
 }
 
-uint64_t dir_hash_key(const struct fs *fs, uint8_t version, const char *name, size_t len)
+static void hash_batch(const struct fs *fs, uint8_t version, const struct dir_name *names,
+		       unsigned n, struct dir_hash *ret)
 {
-	struct dir_hash h = dir_hash(fs, version, name, len);
+	if (dir_hash_stored(version) == EXT2_HASH_HALF_MD4)
+		dir_halfmd4(fs->hash_seed, version == EXT2_HASH_HALF_MD4, names, n, ret);
+	for (unsigned i = 0; i < n; i++) {
+		ext2_dirhash_t major = ret[i].major, minor = ret[i].minor;
 
+		/* Fails only for versions that dir_hash_version does not let through. */
+		if (dir_hash_stored(version) != EXT2_HASH_HALF_MD4)
+			ext2fs_dirhash2(version, names[i].name, (int)names[i].len, NULL, 0,
+					fs->hash_seed, &major, &minor);
+		ret[i] = (struct dir_hash){ below_end(major & ~1u), minor };
+	}
+}
+
+struct dir_hash dir_hash(const struct fs *fs, uint8_t version, const char *name, size_t len)
+{
+	struct dir_hash h = { 0 };
+
+	hash_batch(fs, version, &(struct dir_name){ name, len }, 1, &h);
+	return h;
+}
+
+void dir_hash_keys(const struct fs *fs, uint8_t version, const struct dir_name *names,
+		   unsigned n, uint64_t *ret)
+{
+	struct dir_hash h[DIR_HASH_BATCH] = { { 0 } }, other[DIR_HASH_BATCH] = { { 0 } };
 	/* The legacy hash has no minor part; any other of the name keeps equals apart. */
-	if (version == EXT2_HASH_LEGACY || version == EXT2_HASH_LEGACY_UNSIGNED)
-		h.minor = dir_hash(fs, EXT2_HASH_HALF_MD4, name, len).major;
-	return (uint64_t)(h.major >> 1) << 32 | (h.minor & ~0xffu);
+	const bool legacy = dir_hash_stored(version) == EXT2_HASH_LEGACY;
+
+	hash_batch(fs, version, names, n, h);
+	if (legacy)
+		hash_batch(fs, EXT2_HASH_HALF_MD4, names, n, other);
+	for (unsigned i = 0; i < n; i++)
+		ret[i] = (uint64_t)(h[i].major >> 1) << 32 |
+			 ((legacy ? other[i].major : h[i].minor) & ~0xffu);
 }

@@ -64,14 +64,23 @@ static int read_dots(struct reader *r)
 	return 0;
 }
 
+/* Not empty, no NUL, no slash. */
+static bool name_possible(const char *name, size_t len)
+{
+	bool bad = len == 0;
+
+	for (size_t i = 0; i < len; i++)
+		bad |= !name[i] || name[i] == '/';
+	return !bad;
+}
+
 /* An entry to be listed? What cannot be is logged. */
 static bool rec_listable(struct reader *r, const struct dir_rec *rec, uint32_t lblk,
 			 const struct buf *b)
 {
 	if (!rec->ino)
 		return false;
-	if (!rec->name_len || memchr(rec->name, 0, rec->name_len) ||
-	    memchr(rec->name, '/', rec->name_len)) {
+	if (!name_possible(rec->name, rec->name_len)) {
 		dir_damaged(r->dir, lblk, b, "entry with an impossible name");
 		return false;
 	}
@@ -136,28 +145,49 @@ static void inline_linear(struct reader *r, const struct dir_inline *in)
  * Hash order.
  */
 
-/* Puts an area's entries into the sort; those with a key of `below` or more are not
- * where a search would find them. */
+/* Entries on their way into the sort: their names are hashed together. */
+struct batch {
+	struct dir_name names[DIR_HASH_BATCH];
+	uint32_t offs[DIR_HASH_BATCH];
+	unsigned n;
+};
+
+/* Those with a key of `below` or more are not where a search would find them. */
+static void sort_batch(struct reader *r, struct batch *batch, uint32_t lblk, const struct buf *b,
+		       uint64_t below)
+{
+	uint64_t keys[DIR_HASH_BATCH];
+
+	dir_hash_keys(r->dir->fs, r->version, batch->names, batch->n, keys);
+	for (unsigned i = 0; i < batch->n; i++) {
+		if (keys[i] < below)
+			dir_sort_add(&r->sort, keys[i], lblk, batch->offs[i]);
+		else
+			dir_damaged(r->dir, lblk, b, "entry outside the range of its leaf");
+	}
+	batch->n = 0;
+}
+
+/* Puts an area's entries into the sort. */
 static void collect(struct reader *r, const struct dir_area *a, uint32_t lblk,
 		    const struct buf *b, uint64_t below)
 {
-	struct inode *dir = r->dir;
+	struct batch batch = { .n = 0 };
 	struct dir_rec rec;
-	uint64_t key;
 
 	for (uint32_t off = a->start; off < a->end; off += rec.len) {
 		if (!dir_rec_get(a, off, &rec)) {
-			dir_damaged(dir, lblk, b, "malformed entry");
-			return;
+			dir_damaged(r->dir, lblk, b, "malformed entry");
+			break;
 		}
 		if (!rec.ino || !rec.name_len || dir_name_is_dots(rec.name, rec.name_len))
 			continue;
-		key = dir_hash_key(dir->fs, r->version, rec.name, rec.name_len);
-		if (key < below)
-			dir_sort_add(&r->sort, key, lblk, off);
-		else
-			dir_damaged(dir, lblk, b, "entry outside the range of its leaf");
+		batch.names[batch.n] = (struct dir_name){ rec.name, rec.name_len };
+		batch.offs[batch.n++] = off;
+		if (batch.n == DIR_HASH_BATCH)
+			sort_batch(r, &batch, lblk, b, below);
 	}
+	sort_batch(r, &batch, lblk, b, below);
 }
 
 /* The records that sort entries point at: an inline copy, or blocks, one held at a time. */

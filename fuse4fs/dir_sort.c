@@ -1,30 +1,69 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Entries in hash order. Equals are ranked by their place, which changes rarely. */
+/*
+ * Entries in hash order: a merge sort, because qsort's calls for each comparison were an
+ * eighth of the cost of a listing. Equals are ranked in the order they were added, which is
+ * that of their places.
+ */
 #include <errno.h>
 
 #include "dir_sort.h"
 
-static int by_key(const void *a, const void *b)
-{
-	const struct sort_ent *x = a, *y = b;
+enum { SHORT_RUN = 8 };
 
-	if (x->key != y->key)
-		return x->key < y->key ? -1 : 1;
-	if (x->lblk != y->lblk)
-		return x->lblk < y->lblk ? -1 : 1;
-	return x->off < y->off ? -1 : x->off > y->off;
+/* Sorts each run of SHORT_RUN where it stands; equals stay in order. */
+static void sort_short_runs(struct sort_ent *v, unsigned n)
+{
+	for (unsigned i = 1; i < n; i++) {
+		const struct sort_ent e = v[i];
+		const unsigned low = i & ~(unsigned)(SHORT_RUN - 1);
+		unsigned j = i;
+
+		for (; j > low && v[j - 1].key > e.key; j--)
+			v[j] = v[j - 1];
+		v[j] = e;
+	}
+}
+
+/* Merges neighbouring runs of len entries from one array into the other. */
+static void merge_runs(const struct sort_ent *from, struct sort_ent *to, unsigned n, unsigned len)
+{
+	for (unsigned start = 0; start < n; start += 2 * len) {
+		unsigned a = start, a_end = MIN(start + len, n);
+		unsigned b = a_end, b_end = MIN(a_end + len, n);
+
+		for (unsigned i = start; i < b_end; i++)
+			to[i] = b == b_end || (a < a_end && from[a].key <= from[b].key) ?
+				from[a++] : from[b++];
+	}
+}
+
+/* By key, equals in the order they came. The entries end up in s->v. */
+static void merge_sort(struct dir_sort *s)
+{
+	sort_short_runs(s->v, s->n);
+	for (unsigned len = SHORT_RUN; len < s->n; len *= 2) {
+		struct sort_ent *to = s->spare;
+
+		merge_runs(s->v, to, s->n, len);
+		s->spare = s->v;
+		s->v = to;
+	}
 }
 
 int dir_sort_init(struct dir_sort *s, unsigned cap)
 {
 	*s = (struct dir_sort){ .cap = MAX(cap, 4 * SORT_RANKS), .limit = UINT64_MAX };
-	s->v = malloc(s->cap * sizeof(*s->v));
-	return s->v ? 0 : -ENOMEM;
+	s->mem = malloc(2 * s->cap * sizeof(*s->mem));
+	if (!s->mem)
+		return -ENOMEM;
+	s->v = s->mem;
+	s->spare = s->mem + s->cap;
+	return 0;
 }
 
 void dir_sort_fini(struct dir_sort *s)
 {
-	free(s->v);
+	free(s->mem);
 }
 
 void dir_sort_reset(struct dir_sort *s, uint64_t from)
@@ -39,7 +78,7 @@ static void sort_groups(struct dir_sort *s)
 {
 	unsigned to = 0, rank = 0;
 
-	qsort(s->v, s->n, sizeof(*s->v), by_key);
+	merge_sort(s);
 	for (unsigned i = 0; i < s->n; i++) {
 		rank = to && s->v[to - 1].key == s->v[i].key ? rank + 1 : 0;
 		if (rank < SORT_RANKS)

@@ -16,7 +16,9 @@ struct sort_ent {
 };
 
 struct dir_sort {
-	struct sort_ent *v;
+	struct sort_ent *v;	/* the entries */
+	struct sort_ent *spare;	/* room to sort */
+	struct sort_ent *mem;	/* both */
 	unsigned n, cap;
 	uint64_t from;		/* smaller keys are not taken */
 	uint64_t limit;		/* nor these and above */

@@ -113,6 +113,8 @@ static void read_directory(fuse_req_t req, fuse_ino_t nodeid, size_t size, off_t
 
 	if (!op_ino(req, nodeid, &ino))
 		return;
+	if (off == 0)
+		op_listed_add(&srv->listed, ino);
 	err = vfs_readdir(&srv->vfs, ino, (uint64_t)off, add_entry, &f);
 	if (err && !f.used) {
 		op_reply_err(req, err);

@@ -75,11 +75,16 @@ void op_flush(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
 
 void op_opendir(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
 {
-	if (op_server(req)->no_opendir) {
+	struct server *srv = op_server(req);
+	uint32_t ino;
+
+	if (!op_ino(req, nodeid, &ino))
+		return;
+	if (srv->no_opendir && op_listed_enough(&srv->listed, ino)) {
 		fuse_reply_err(req, ENOSYS);	/* from now on without us */
 		return;
 	}
-	fi->cache_readdir = 1;
+	fi->cache_readdir = !srv->no_opendir;
 	fi->keep_cache = 1;
 	fuse_reply_open(req, fi);
 }

@@ -9,6 +9,7 @@
 
 #include "daemon.h"
 #include "device.h"
+#include "op_listed.h"
 #include "options.h"
 #include "vfs.h"
 
@@ -59,6 +60,7 @@ struct server {
 	/* What INIT settled; written by its worker before any other request. */
 	bool no_open;			/* the kernel opens files without us (ro) */
 	bool no_opendir;
+	struct op_listed listed;	/* [atomic] */
 	bool kill_suid;			/* the kernel says when to clear set-user-ID */
 	bool setxattr_ext;		/* SETXATTR has flags: op_raw.c */
 	uint32_t proto_minor, max_write, max_readahead;
