@@ -35,6 +35,7 @@ enum {
 	SFTP_DEADLINE_S = 15,			/* default */
 	SFTP_BUFFER_LEN = 64 * 1024 * 1024,	/* default */
 	SFTP_BUFFER_MIN_LEN = 1024 * 1024,
+	SFTP_LOCK_WATCH_S = 45,			/* a lock that does not change is dead */
 };
 
 enum sftp_state {

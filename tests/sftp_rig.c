@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* See sftp_rig.h. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "sftp_rig.h"
+
+static const char *const servers[] = {
+	"/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server",
+	"/usr/lib/ssh/sftp-server", "/usr/libexec/sftp-server",
+};
+
+static void note(void *arg, enum sftp_state state, const char *line)
+{
+	struct sftp_rig *rig = arg;
+	size_t have = strlen(rig->notes);
+
+	snprintf(rig->notes + have, sizeof(rig->notes) - have, "%s: %s\n", sftp_state_name(state),
+		 line);
+	if (getenv("SFTP_RIG_VERBOSE"))
+		fprintf(stderr, "%s: %s\n", sftp_state_name(state), line);
+}
+
+bool rig_init(struct sftp_rig *rig, uint64_t size)
+{
+	int fd;
+
+	memset(rig, 0, sizeof(*rig));
+	for (size_t i = 0; i < sizeof(servers) / sizeof(servers[0]) && !rig->argv[0]; i++) {
+		if (access(servers[i], X_OK) == 0)
+			rig->argv[0] = servers[i];
+	}
+	if (!rig->argv[0])
+		return false;
+	strcpy(rig->dir, "/tmp/sftp_rig.XXXXXX");
+	if (!mkdtemp(rig->dir))
+		abort();
+	snprintf(rig->image, sizeof(rig->image), "%s/image", rig->dir);
+	snprintf(rig->lock_file, sizeof(rig->lock_file), "%s.fuse4fs-lock", rig->image);
+	fd = open(rig->image, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0 || ftruncate(fd, (off_t)size) < 0)
+		abort();
+	close(fd);
+	rig->opt = (struct sftp_options){ .path = rig->image, .deadline_s = 2, .timeout_s = 20,
+					  .notify = note, .notify_arg = rig };
+	return true;
+}
+
+int rig_open(struct sftp_rig *rig)
+{
+	struct stream *stream;
+	int err = stream_cmd_new(rig->argv, &stream);
+
+	return err ? err : sftp_dev_open(stream, &rig->opt, &rig->dev, rig->why, sizeof(rig->why));
+}
+
+void rig_close(struct sftp_rig *rig)
+{
+	blkdev_close(rig->dev);
+	rig->dev = NULL;
+}
+
+void rig_fini(struct sftp_rig *rig)
+{
+	char path[512];
+	struct dirent *e;
+	DIR *d;
+
+	if (rig->dev)
+		rig_close(rig);
+	d = rig->dir[0] ? opendir(rig->dir) : NULL;
+	while (d && (e = readdir(d))) {
+		snprintf(path, sizeof(path), "%s/%s", rig->dir, e->d_name);
+		unlink(path);
+	}
+	if (d)
+		closedir(d);
+	rmdir(rig->dir);
+}
+
+void rig_peek(struct sftp_rig *rig, void *buf, size_t len, uint64_t off)
+{
+	int fd = open(rig->image, O_RDONLY | O_CLOEXEC);
+
+	if (pread(fd, buf, len, (off_t)off) != (ssize_t)len)
+		abort();
+	close(fd);
+}
+
+void rig_poke(struct sftp_rig *rig, const void *buf, size_t len, uint64_t off)
+{
+	int fd = open(rig->image, O_WRONLY | O_CLOEXEC);
+
+	if (pwrite(fd, buf, len, (off_t)off) != (ssize_t)len)
+		abort();
+	close(fd);
+}
+
+/* Our children that are not ended: the server processes. */
+int rig_signal(struct sftp_rig *rig, int sig)
+{
+	char path[64], text[4096];
+	FILE *f;
+	int n = 0;
+	long pid;
+
+	(void)rig;
+	DIR *tasks = opendir("/proc/self/task");
+	struct dirent *e;
+
+	while (tasks && (e = readdir(tasks))) {
+		snprintf(path, sizeof(path), "/proc/self/task/%.20s/children", e->d_name);
+		f = fopen(path, "re");
+		if (f && fgets(text, sizeof(text), f)) {
+			for (char *p = text; (pid = strtol(p, &p, 10)) > 0;)
+				n += kill((pid_t)pid, sig) == 0;
+		}
+		if (f)
+			fclose(f);
+	}
+	if (tasks)
+		closedir(tasks);
+	return n;
+}
+
+struct sftp_status rig_status(struct sftp_rig *rig)
+{
+	struct sftp_status st;
+
+	sftp_dev_status(rig->dev, &st);
+	return st;
+}
+
+uint64_t rig_now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+bool rig_await(struct sftp_rig *rig, enum sftp_state state, int ms)
+{
+	for (uint64_t end = rig_now_us() + (uint64_t)ms * 1000; rig_now_us() < end;) {
+		if (rig_status(rig).state == state)
+			return true;
+		usleep(2000);
+	}
+	return false;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SFTP devices on servers that are children of the test: no SSH, no network. */
+#ifndef TESTS_SFTP_RIG_H
+#define TESTS_SFTP_RIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "transport/sftp.h"
+#include "transport/stream_cmd.h"
+
+enum { RIG_ARGS = 24 };
+
+struct sftp_rig {
+	char dir[64];
+	char image[96];			/* of the server */
+	char lock_file[128];
+	const char *argv[RIG_ARGS];	/* of the server; OpenSSH's by default */
+	struct sftp_options opt;
+	struct blkdev *dev;
+	char why[512];
+	char notes[4096];		/* what notify said, a line each */
+};
+
+/* A directory with an image of that many bytes. False: no SFTP server, skip. */
+bool rig_init(struct sftp_rig *rig, uint64_t size);
+/* Closes what is open, removes everything. */
+void rig_fini(struct sftp_rig *rig);
+int rig_open(struct sftp_rig *rig);
+void rig_close(struct sftp_rig *rig);
+/* Bytes of the image as the server's host sees them. */
+void rig_peek(struct sftp_rig *rig, void *buf, size_t len, uint64_t off);
+void rig_poke(struct sftp_rig *rig, const void *buf, size_t len, uint64_t off);
+/* Sends a signal to every server process of the rig. Returns how many there are. */
+int rig_signal(struct sftp_rig *rig, int sig);
+struct sftp_status rig_status(struct sftp_rig *rig);
+/* Waits until the state is that one; false after ms. */
+bool rig_await(struct sftp_rig *rig, enum sftp_state state, int ms);
+uint64_t rig_now_us(void);
+
+#endif

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Late writers. When a connection is lost, its SFTP server may live on for a while, stopped
+ * or waiting for a disk, and still carry out a write it had received: over newer bytes that
+ * were written and synced through the next connection. SFTP has nothing to prevent it.
+ *
+ * What can be done: the ranges of writes that the dead connection had not answered are
+ * remembered, and so are their newest bytes (KEPT in the log). For GUARD_MIN_MS after the
+ * reconnection, or twice the outage, they are read again every GUARD_EVERY_MS, first when
+ * the replay is durable; bytes that are not ours are written and synced again. What remains:
+ * a server process that revives later than that, and the time until the next look.
+ */
+#include "sftp_int.h"
+
+enum {
+	GUARD_MIN_MS = 60 * 1000,
+	GUARD_EVERY_MS = 5 * 1000,
+	BATCH = 16,
+	BATCH_LEN = 32 * 1024,
+};
+
+struct look {
+	struct ctl ctl;
+	uint64_t off;
+	uint32_t len;
+	uint8_t bytes[BATCH_LEN];
+};
+
+void guard_begin_locked(struct sftp_dev *dev, int64_t outage_ms)
+{
+	int64_t now = boot_ms();
+
+	if (!dev->guard_count)
+		return;
+	dev->guard_until_ms = MAX(dev->guard_until_ms, now + MAX(GUARD_MIN_MS, 2 * outage_ms));
+	dev->guard_check_ms = now;
+}
+
+void guard_lost_locked(struct sftp_dev *dev, const struct req *req)
+{
+	uint64_t end = req->off + req->len;
+
+	if (!req->head_sent)
+		return;
+	for (unsigned i = 0; i < dev->guard_count; i++) {
+		struct guard *g = &dev->guards[i];
+		uint64_t lo = MIN(g->off, req->off), hi = MAX(g->off + g->len, end);
+
+		if (req->off > g->off + g->len || end < g->off || hi - lo > UINT32_MAX)
+			continue;
+		g->off = lo;
+		g->len = (uint32_t)(hi - lo);
+		return;
+	}
+	if (dev->guard_count == GUARDS)
+		dev->guard_all = true;
+	else
+		dev->guards[dev->guard_count++] = (struct guard){ req->off, req->len };
+}
+
+bool guard_covers_locked(const struct sftp_dev *dev, uint64_t off, uint64_t len)
+{
+	if (dev->guard_all)
+		return true;
+	for (unsigned i = 0; i < dev->guard_count; i++) {
+		const struct guard *g = &dev->guards[i];
+
+		if (g->off < off + len && off < g->off + g->len)
+			return true;
+	}
+	return false;
+}
+
+/* The next KEPT ranges from off on, in the order of the device. */
+static unsigned collect(struct sftp_dev *dev, struct look *looks, uint64_t *off)
+	REQUIRES(dev->lock)
+{
+	unsigned n = 0;
+	struct wlog_ext *ext;
+
+	while (n < BATCH && (ext = wlog_find(&dev->log, *off, dev->dev.info.size))) {
+		uint64_t from = MAX(*off, ext->r.off);
+		uint32_t len = (uint32_t)MIN(range_end(&ext->r) - from, (uint64_t)BATCH_LEN);
+
+		*off = from + len;
+		if (ext->state != WLOG_KEPT)
+			continue;
+		looks[n].off = from;
+		looks[n++].len = len;
+	}
+	return n;
+}
+
+/* What is still KEPT of the range has to be what was read. */
+static bool repair(struct sftp_dev *dev, const struct look *look) REQUIRES(dev->lock)
+{
+	uint64_t pos = look->off, end = look->off + look->len;
+	struct wlog_ext *ext;
+	bool bad = false;
+
+	while ((ext = wlog_find(&dev->log, pos, end))) {
+		uint64_t from = MAX(pos, ext->r.off), to = MIN(end, range_end(&ext->r));
+
+		pos = range_end(&ext->r);
+		if (ext->state != WLOG_KEPT ||
+		    memcmp(wlog_bytes(ext) + (from - ext->r.off), look->bytes + (from - look->off),
+			   to - from) == 0)
+			continue;
+		ident_written_locked(dev, ext->r.off, ext->r.len);
+		wlog_rewrite(&dev->log, ext);
+		dev->sync_now = true;
+		bad = true;
+	}
+	return bad;
+}
+
+static int look_at(struct sftp_dev *dev, struct look *looks, unsigned n)
+{
+	bool bad = false;
+	int err = 0;
+
+	for (unsigned i = 0; i < n && !err; i++)
+		err = req_peek(dev, 0, NULL, looks[i].off, looks[i].bytes, looks[i].len,
+			       &looks[i].ctl);
+	if (err)
+		link_end(dev);
+	for (unsigned i = 0; i < n && !err; i++)
+		err = link_wait(dev, &looks[i].ctl);
+	mutex_lock(&dev->lock);
+	for (unsigned i = 0; i < n && !err; i++) {
+		if (!looks[i].ctl.err && looks[i].ctl.got == looks[i].len)
+			bad |= repair(dev, &looks[i]);
+	}
+	mutex_unlock(&dev->lock);
+	if (bad)
+		link_warn(dev, "a dead connection wrote late; the newer bytes are written again");
+	return err;
+}
+
+static int look_at_all(struct sftp_dev *dev)
+{
+	struct look *looks = calloc(BATCH, sizeof(*looks));
+	uint64_t off = 0;
+	unsigned n;
+	int err = 0;
+
+	if (!looks)
+		return 0;	/* the next look may have memory */
+	do {
+		mutex_lock(&dev->lock);
+		n = collect(dev, looks, &off);
+		mutex_unlock(&dev->lock);
+		if (n)
+			err = look_at(dev, looks, n);
+	} while (n && !err);
+	/* Unless all have been answered, the connection has ended and nobody points here. */
+	free(looks);
+	return err;
+}
+
+int guard_run(struct sftp_dev *dev)
+{
+	int64_t now = boot_ms();
+	bool end, due;
+	int err = 0;
+
+	mutex_lock(&dev->lock);
+	due = dev->guard_until_ms && now >= dev->guard_check_ms && dev->log.kept_len;
+	end = dev->guard_until_ms && now >= dev->guard_until_ms;
+	if (due)
+		dev->guard_check_ms = now + GUARD_EVERY_MS;
+	mutex_unlock(&dev->lock);
+	if (due)
+		err = look_at_all(dev);
+	mutex_lock(&dev->lock);
+	if (end && !err) {
+		wlog_drop_kept(&dev->log);
+		dev->guard_until_ms = 0;
+		dev->guard_count = 0;
+		dev->guard_all = false;
+		cond_broadcast(&dev->changed);
+	}
+	mutex_unlock(&dev->lock);
+	return err;
+}

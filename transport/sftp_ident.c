@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Is the file behind a new connection the one that was mounted?
+ *
+ * SFTP has no inode numbers. What we have is that nobody else writes: bytes that were durable
+ * when the connection was lost must still be there. Hashes of such ranges are kept: the head
+ * of the image (partition table, LUKS header, superblock), and the ranges synced last, which
+ * are mostly journal blocks. A restored backup, another file of that name, a mount elsewhere
+ * meanwhile, or a server that forgot what it had synced differ in one of them.
+ *
+ * Invariant: a sentinel's range is in no extent of the log that is not durable, and not
+ * under guard (sftp_guard.c).
+ */
+#include "sftp_int.h"
+
+struct probe {
+	struct ctl ctl;
+	uint64_t off;
+	uint32_t len;
+	uint64_t hash;		/* what it has to be; first connection: not known */
+	uint8_t bytes[SENTINEL_LEN];
+};
+
+struct ident_probe {
+	unsigned count;
+	struct probe probes[SENTINELS];
+};
+
+/* Not cryptographic: it tells files apart, it does not stop a server that wants to cheat. */
+static uint64_t hash_bytes(const uint8_t *p, size_t len)
+{
+	uint64_t h = 0xcbf29ce484222325ull ^ len;
+
+	while (len >= 8) {
+		h = (h ^ get_le64(p)) * 0x9e3779b97f4a7c15ull;
+		h ^= h >> 29;
+		p += 8;
+		len -= 8;
+	}
+	while (len--)
+		h = (h ^ *p++) * 0x100000001b3ull;
+	return h ^ h >> 32;
+}
+
+static void add_probe(struct ident_probe *ip, uint64_t off, uint32_t len, uint64_t hash)
+{
+	ip->probes[ip->count++] = (struct probe){ .off = off, .len = len, .hash = hash };
+}
+
+static void choose(struct sftp_dev *dev, struct ident_probe *ip) REQUIRES(dev->lock)
+{
+	for (unsigned i = 0; i < SENTINELS; i++) {
+		const struct sentinel *s = &dev->sentinels[i];
+
+		if (!s->len || guard_covers_locked(dev, s->off, s->len))
+			continue;
+		add_probe(ip, s->off, s->len, s->hash);
+	}
+}
+
+int ident_begin(struct sftp_dev *dev, struct ident_probe **ret)
+{
+	struct ident_probe *ip = calloc(1, sizeof(*ip));
+	int err = 0;
+
+	if (!ip)
+		return -ENOMEM;
+	*ret = ip;
+	mutex_lock(&dev->lock);
+	if (dev->reached)
+		choose(dev, ip);
+	mutex_unlock(&dev->lock);
+	for (unsigned i = 0; !dev->reached && i < HEAD_SENTINELS; i++)
+		add_probe(ip, (uint64_t)i * SENTINEL_LEN, SENTINEL_LEN, 0);
+	for (unsigned i = 0; i < ip->count && !err; i++)
+		err = req_peek(dev, 0, NULL, ip->probes[i].off, ip->probes[i].bytes,
+			       ip->probes[i].len, &ip->probes[i].ctl);
+	return err;
+}
+
+static int compare(struct sftp_dev *dev, const struct probe *p)
+{
+	if (p->ctl.err)
+		return link_explain(dev, -EIO, "the image cannot be read");
+	if (p->ctl.got == p->len && hash_bytes(p->bytes, p->len) == p->hash)
+		return 0;
+	return link_explain(dev, -ESTALE, "bytes %llu to %llu are not what was synced there",
+			    (unsigned long long)p->off, (unsigned long long)(p->off + p->len - 1));
+}
+
+/* The first connection's bytes are also the first that will be read. */
+static int learn(struct sftp_dev *dev, const struct probe *p, unsigned nr)
+{
+	uint32_t len = (uint32_t)MIN((uint64_t)p->len, dev->dev.info.size - MIN(p->off,
+				     dev->dev.info.size));
+	struct rcache_ent *ent;
+
+	if (p->ctl.err || p->ctl.got < len)
+		return link_explain(dev, -EIO, "the image cannot be read");
+	if (!len)
+		return 0;
+	mutex_lock(&dev->lock);
+	dev->sentinels[nr] = (struct sentinel){ p->off, len, hash_bytes(p->bytes, len) };
+	ent = rcache_add(&dev->cache, p->off, len);
+	if (ent) {
+		memcpy(ent->bytes, p->bytes, len);
+		rcache_filled(&dev->cache, ent);
+	}
+	mutex_unlock(&dev->lock);
+	return 0;
+}
+
+int ident_end(struct sftp_dev *dev, struct ident_probe *ip)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < ip->count && !err; i++)
+		err = link_wait(dev, &ip->probes[i].ctl);
+	for (unsigned i = 0; i < ip->count && !err; i++)
+		err = dev->reached ? compare(dev, &ip->probes[i]) : learn(dev, &ip->probes[i], i);
+	return err;
+}
+
+void ident_free(struct ident_probe *probe)
+{
+	free(probe);
+}
+
+void ident_written_locked(struct sftp_dev *dev, uint64_t off, uint64_t len)
+{
+	for (unsigned i = 0; i < SENTINELS; i++) {
+		struct sentinel *s = &dev->sentinels[i];
+
+		if (s->len && s->off < off + len && off < s->off + s->len)
+			s->len = 0;
+	}
+}
+
+void ident_durable_locked(struct sftp_dev *dev, const struct wlog_ext *ext)
+{
+	uint32_t len = MIN(ext->r.len, (uint32_t)SENTINEL_LEN);
+	unsigned nr = HEAD_SENTINELS + dev->next_sentinel;
+
+	/* Two for one range, one of them older, cannot be: writing drops what it overlaps. */
+	dev->sentinels[nr] = (struct sentinel){ ext->r.off, len, hash_bytes(wlog_bytes(ext), len) };
+	dev->next_sentinel = (dev->next_sentinel + 1) % (SENTINELS - HEAD_SENTINELS);
+}

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The parts of the SFTP device, for its own files only.
+ *
+ *   sftp_dev.c    struct blkdev_ops: callers copy, queue and wait here
+ *   sftp_sched.c  which queued work becomes a request, on which channel
+ *   sftp_req.c    requests: ids, sending, answers
+ *   sftp_link.c   the connection: channels, loss, new attempts, heartbeat; the I/O thread
+ *   sftp_login.c  one attempt to set it up
+ *   sftp_ident.c  is this still our file
+ *   sftp_guard.c  late writes of dead connections
+ *   sftp_lock.c   the lock file
+ *   sftp_ahead.c  what to read before it is asked for
+ *   wlog.c, rcache.c, rmap.c, sftp_codec.c: memory and bytes, no threads
+ *
+ * Two kinds of threads: callers, and the one I/O thread, which alone touches the stream and
+ * everything marked [io]. They meet under dev->lock, which is held over memory only.
+ */
+#ifndef TRANSPORT_SFTP_INT_H
+#define TRANSPORT_SFTP_INT_H
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "fuse4fs/lock.h"
+#include "fuse4fs/util.h"
+#include "transport/sftp.h"
+#include "transport/rcache.h"
+#include "transport/sftp_codec.h"
+#include "transport/wlog.h"
+
+enum {
+	SLOT_BITS = 9,
+	SLOTS = 1 << SLOT_BITS,			/* requests in flight on one channel */
+	SMALL_LEN = 32 * 1024,			/* reads up to this go first */
+	READ_CAP = 4 * 1024 * 1024,		/* bytes asked for on one channel */
+	WRITE_CAP = 4 * 1024 * 1024,		/* bytes of writes not answered on one channel */
+	EXPRESS_CAP = 256 * 1024,		/* bulk of either kind on channel 0 */
+	UNSENT_CAP = 512 * 1024,		/* bytes the stream has not taken yet */
+	REQ_HEAD_MAX = 4 + 1 + 4 + 4 + SFTP_HANDLE_MAX + 8 + 4,
+	HEARTBEAT_MS = 15 * 1000,
+	LOGIN_MS = 60 * 1000,
+	REGIONS_WATCHED = 64,
+	LOCK_LINE_MAX = 512,
+};
+
+/* Pieces of a caller's read end here. On the caller's stack. [lock] */
+struct sftp_op {
+	unsigned pending;
+	int err;
+	struct cond done;
+};
+
+/* Some bytes of a read that have to come from the server. [lock] until it is a request */
+struct piece {
+	struct list link;	/* queue of the device, or waiters of a cache entry */
+	struct sftp_op *op;
+	uint64_t off;
+	uint32_t len;
+	uint8_t *dest;
+};
+
+/* A caller in flush. On its stack. [lock] */
+struct flush_op {
+	struct list link;
+	uint64_t seq;		/* all writes up to this one */
+	int err;
+	bool done;
+	struct cond wake;
+};
+
+/* The I/O thread's own requests: what it waits for in a straight line. [io] */
+struct ctl {
+	bool done;
+	int err;		/* -errno of a loss or of a status */
+	uint32_t status;	/* if a status came */
+	struct sftp_reply reply;
+	uint8_t extended[128];	/* reply.extended points here */
+	uint32_t got;		/* bytes, of a read */
+};
+
+/* The first three move image bytes. */
+enum req_kind { REQ_READ, REQ_FILL, REQ_WRITE, REQ_FSYNC, REQ_CTL, REQ_PEEK, REQ_BEAT, REQ_INIT };
+
+/* In flight, or about to be. [io] */
+struct req {
+	struct list link;	/* sending, of its channel */
+	struct list flight;	/* in dev->flights: transfers of image bytes */
+	enum req_kind kind;
+	uint32_t id;
+	uint8_t chan;
+	uint64_t off;
+	uint32_t len;
+	uint32_t got;		/* of a read */
+	uint32_t last_got;	/* payload of the DATA packet in progress */
+	uint8_t *dest;		/* of a read: its first byte */
+	const struct sftp_handle *handle;	/* of a read; NULL: the channel's image */
+	int64_t sent_us;
+	union {
+		struct piece *piece;	/* READ, owned */
+		struct rcache_ent *ent;	/* FILL */
+		struct wlog_buf *buf;	/* WRITE: one reference; NULL: payload is elsewhere */
+		struct ctl *ctl;	/* CTL, PEEK; NULL: nobody waits */
+	};
+	const uint8_t *payload;	/* WRITE, or CTL with bytes */
+	uint32_t payload_len, payload_sent;
+	uint32_t head_len, head_sent;
+	uint8_t *head;		/* own_head, or heap for long ones */
+	uint8_t own_head[REQ_HEAD_MAX];
+	uint64_t first_seq;	/* WRITE: of the extent */
+	uint64_t sync_seq, sync_acks;	/* FSYNC: what it covers */
+};
+
+enum chan_state { CHAN_NONE, CHAN_INIT, CHAN_OPENING, CHAN_READY };
+
+/* [io] */
+struct sftp_chan {
+	struct sftp_dev *dev;	/* [init only] */
+	uint8_t nr;		/* [init only] */
+	enum chan_state state;
+	struct sftp_handle handle;
+	struct sftp_rx rx;
+	struct list sending;
+	size_t unsent;		/* bytes in sending */
+	size_t read_out, write_out;	/* bytes of image data asked for, not answered */
+	unsigned used;		/* slots */
+	uint32_t gen;
+	struct req *slot[SLOTS];
+	struct ctl open;	/* of the image */
+};
+
+/* A range whose durable bytes are known, to recognise the file by. */
+struct sentinel {
+	uint64_t off;
+	uint32_t len;		/* 0: unused */
+	uint64_t hash;
+};
+
+enum {
+	SENTINELS = 64,		/* the first HEAD_SENTINELS are the head of the image */
+	HEAD_SENTINELS = 16,
+	SENTINEL_LEN = 4096,
+	GUARDS = 256,
+};
+
+/* A sequential reader. [lock] */
+struct ahead_track {
+	uint64_t next_off;	/* where it would go on */
+	uint64_t ahead_off;	/* read ahead up to here */
+	uint64_t window_len;
+	uint64_t used;		/* clock of the last match */
+};
+
+enum { AHEAD_TRACKS = 8 };
+
+/* [lock] */
+struct sftp_meter {
+	uint64_t bytes;		/* since start_us */
+	int64_t start_us;
+	uint64_t rate;		/* bytes per second */
+};
+
+/* Range of an unanswered write of a dead connection. [lock] */
+struct guard {
+	uint64_t off;
+	uint32_t len;
+};
+
+struct sftp_dev {
+	struct blkdev dev;	/* first */
+	/* [init only] */
+	struct stream *stream;	/* used by [io] */
+	char *path;
+	char *lock_path;
+	char *name;
+	bool allow_nofsync;
+	unsigned want_channels;
+	int64_t timeout_ms;	/* 0: for ever */
+	int64_t deadline_ms;
+	size_t buffer_len;
+	enum sftp_lock_mode lock_mode;
+	void (*notify)(void *arg, enum sftp_state state, const char *line);
+	void *notify_arg;
+	int wake_fd;
+	pthread_t thread;
+
+	struct mutex lock;
+	/* [lock] */
+	enum sftp_state state;
+	int open_err;		/* why CONNECTING failed */
+	char why[512];		/* the same as a sentence part */
+	bool closing;
+	bool broken;		/* state is BROKEN whenever it could be UP; set by [io] */
+	bool sleeping;		/* the I/O thread polls: wake it */
+	struct cond changed;	/* state has changed; writers wait for room here, too */
+	struct wlog log;
+	struct rcache cache;
+	struct list small;	/* pieces, by time */
+	struct list bulk;
+	struct list fills;	/* cache entries not sent */
+	struct list flushes;
+	bool sync_now;		/* the buffer wants to be emptied */
+	struct sentinel sentinels[SENTINELS];
+	unsigned next_sentinel;
+	struct guard guards[GUARDS];
+	unsigned guard_count;
+	bool guard_all;		/* more than fit: everything is kept */
+	int64_t guard_until_ms;	/* 0: no guard */
+	int64_t guard_check_ms;	/* next one */
+	struct ahead_track tracks[AHEAD_TRACKS];
+	uint64_t clock;		/* of tracks */
+	struct sftp_meter reading, writing;
+	int64_t rtt_us[2];	/* smallest of this and the last window; 0: none */
+	int64_t rtt_start_us;
+	uint64_t reconnects;
+	int64_t lost_ms;	/* when; 0: connected */
+	unsigned channels;	/* ready ones */
+	bool nofsync;
+	bool locked;
+
+	/* [io] */
+	struct sftp_chan chans[STREAM_MAX_CHANNELS];
+	struct list flights;
+	struct sftp_version version;
+	struct sftp_limits limits;
+	uint32_t read_max, write_max;	/* of one request */
+	bool reached;		/* was UP once */
+	unsigned in_flight;	/* slots used, of all channels */
+	bool syncing;		/* an fsync is in flight */
+	unsigned sync_failures;	/* since retry_seq was not durable */
+	uint64_t retry_seq;	/* what has to be durable to forget the failure */
+	int64_t retry_us;	/* since when everything is being sent again */
+	bool suspect;		/* the machine slept: a short deadline until we hear something */
+	int64_t slept_ms;	/* BOOTTIME ahead of MONOTONIC */
+	int64_t heard_ms;	/* bytes moved, or the wait for them began */
+	int64_t beat_ms;	/* next heartbeat */
+	bool beating;		/* one is not answered */
+	int64_t attempt_ms;	/* next login */
+	int64_t backoff_ms;
+	struct sftp_handle lock_handle;
+	uint64_t lock_beat;
+	char lock_line[LOCK_LINE_MAX];	/* what the file says */
+	char lock_id[33];	/* ours */
+	int sink_err;		/* what a callback of the stream found */
+};
+
+static inline struct sftp_dev *to_sftp(struct blkdev *dev)
+{
+	return (struct sftp_dev *)dev;
+}
+
+static inline bool sftp_dead(const struct sftp_dev *dev)
+{
+	return dev->state == SFTP_FAILED || dev->state == SFTP_FENCED;
+}
+
+/* Milliseconds and microseconds that go on while the machine sleeps. */
+int64_t boot_ms(void);
+int64_t boot_us(void);
+
+/* sftp_dev.c */
+void sftp_wake_locked(struct sftp_dev *dev) REQUIRES(dev->lock);
+/* One of the op's pieces has come, or not. Frees the piece. */
+void piece_done_locked(struct piece *piece, int err);
+/* Where a piece has to be asked for. */
+void piece_queue_locked(struct sftp_dev *dev, struct piece *piece) REQUIRES(dev->lock);
+/* Everything that waits ends with -EIO. */
+void sftp_fail_waiters_locked(struct sftp_dev *dev) REQUIRES(dev->lock);
+void sftp_end_flushes_locked(struct sftp_dev *dev, int err) REQUIRES(dev->lock);
+
+/* sftp_ahead.c */
+/* A caller has read this. Queues fills. */
+void ahead_read_locked(struct sftp_dev *dev, uint64_t off, uint64_t len) REQUIRES(dev->lock);
+/* Queues fills for what is in neither log nor cache. */
+void ahead_fill_locked(struct sftp_dev *dev, uint64_t off, uint64_t len) REQUIRES(dev->lock);
+void meter_add(struct sftp_meter *m, uint64_t bytes, int64_t now_us);
+/* 0 when nothing came lately. */
+uint64_t meter_rate(const struct sftp_meter *m, int64_t now_us);
+void rtt_note_locked(struct sftp_dev *dev, int64_t us, int64_t now_us);
+uint64_t rtt_locked(const struct sftp_dev *dev);
+
+/* sftp_req.c; all for the I/O thread */
+struct req *req_new(enum req_kind kind);
+/* Queues it on a channel that has a free slot; its head is encoded. */
+void req_submit(struct sftp_dev *dev, unsigned chan, struct req *req);
+void req_init(struct sftp_dev *dev, unsigned chan);
+/* Memory for the head of a control request; the id is filled in later. */
+struct sftp_enc req_head(void);
+/* A control request. head: from req_head, consumed. payload and ctl (which may be NULL)
+ * live until ctl->done. Returns 0; -EMSGSIZE, -ENOMEM, -EAGAIN no slot. */
+int req_ctl(struct sftp_dev *dev, unsigned chan, struct sftp_enc *head, const void *payload,
+	    uint32_t payload_len, struct ctl *ctl);
+/* h: NULL for the image, else it lives until ctl->done. Less than len: the file ends there. */
+int req_peek(struct sftp_dev *dev, unsigned chan, const struct sftp_handle *h, uint64_t off,
+	     void *dest, uint32_t len, struct ctl *ctl);
+bool req_slot_free(const struct sftp_chan *ch);
+/* Gives the stream what it takes. */
+int req_flush(struct sftp_dev *dev);
+void req_sink_data(void *arg, unsigned chan, const void *buf, size_t len);
+/* The channel, or all, is gone: puts back what callers wait for. */
+void req_abandon(struct sftp_dev *dev, unsigned chan);
+void req_abandon_all(struct sftp_dev *dev);
+
+/* sftp_sched.c; all for the I/O thread */
+void sched_run_locked(struct sftp_dev *dev) REQUIRES(dev->lock);
+/* An answer to an fsync, or what stands for it. */
+void sched_synced(struct sftp_dev *dev, const struct req *req, int err);
+void sched_write_failed(struct sftp_dev *dev, const struct req *req, uint32_t status);
+
+/* sftp_link.c */
+/* A channel's server has told what it can; its image is to be opened. */
+int link_version(struct sftp_chan *ch, const struct sftp_version *version);
+void *link_main(void *dev);
+/* Polls once, at most wait_ms, and moves bytes. -errno: the connection is lost. */
+int link_step(struct sftp_dev *dev, int64_t wait_ms);
+/*
+ * Steps until ctl is done: 0. Or -ETIMEDOUT, -ECANCELED (closing), or a loss; then the
+ * connection has been ended, and no request is in flight.
+ */
+int link_wait(struct sftp_dev *dev, struct ctl *ctl);
+/* Starts the stream; until the first channel's file is open, or cannot be opened. */
+int link_start(struct sftp_dev *dev);
+/* Ends the connection; no request is in flight afterwards. */
+void link_end(struct sftp_dev *dev);
+void link_set_state(struct sftp_dev *dev, enum sftp_state state, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* Keeps the sentence for sftp_dev_open, or tells it if that has returned. Returns err. */
+int link_explain(struct sftp_dev *dev, int err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+void link_warn(struct sftp_dev *dev, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* sftp_login.c */
+/* On failure everything is as before, and link_explain() has been called. */
+int login_attempt(struct sftp_dev *dev);
+
+/* sftp_ident.c */
+struct ident_probe;
+/* Asks for the known bytes, at the first connection for the head. */
+int ident_begin(struct sftp_dev *dev, struct ident_probe **ret);
+/* When all its requests are answered. Learns, or -ESTALE: it is another file. */
+int ident_end(struct sftp_dev *dev, struct ident_probe *probe);
+/* After ident_end, or when the requests have been abandoned. NULL is fine. */
+void ident_free(struct ident_probe *probe);
+void ident_written_locked(struct sftp_dev *dev, uint64_t off, uint64_t len) REQUIRES(dev->lock);
+void ident_durable_locked(struct sftp_dev *dev, const struct wlog_ext *ext) REQUIRES(dev->lock);
+
+/* sftp_guard.c */
+/* Connected again after that outage. */
+void guard_begin_locked(struct sftp_dev *dev, int64_t outage_ms) REQUIRES(dev->lock);
+/* Before wlog_resend: remembers what a dead connection may still write. */
+void guard_lost_locked(struct sftp_dev *dev, const struct req *req) REQUIRES(dev->lock);
+bool guard_covers_locked(const struct sftp_dev *dev, uint64_t off, uint64_t len)
+	REQUIRES(dev->lock);
+/* Reads guarded ranges again when it is time; what is not as it should be becomes DIRTY. */
+int guard_run(struct sftp_dev *dev);
+
+/* sftp_lock.c */
+/* Takes the lock or sees that it is still ours. -EBUSY, -ESTALE. */
+int lockfile_take(struct sftp_dev *dev);
+int lockfile_beat(struct sftp_dev *dev);
+void lockfile_drop(struct sftp_dev *dev);
+
+#endif

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The lock file IMAGE.fuse4fs-lock: one writer at a time, as far as SFTP can tell.
+ *
+ * SFTP has no locks; creating a file that must not exist is the one thing that only one of
+ * two can do. The file has LOCK_LINE_MAX bytes of text: who, where, and a counter that is
+ * rewritten with every heartbeat. A lock is dead when its owner ran on this machine, since
+ * its last start, and is gone; or when its counter stood still for SFTP_LOCK_WATCH_S while
+ * we looked. No clocks are compared. Taking over is remove, create, wait, look again: of
+ * two that do it at once the later one wins, and the other one sees that.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "sftp_int.h"
+
+enum {
+	LOOK_EVERY_MS = 3000,
+	SETTLE_MS = 1000,	/* after a takeover */
+};
+
+struct owner {
+	char id[33], host[65], boot[37], pidns[24];
+	long pid;
+	unsigned long long started;	/* in ticks since boot; tells a pid used again */
+};
+
+static void read_line(const char *path, char *buf, size_t len)
+{
+	FILE *f = fopen(path, "re");
+
+	buf[0] = '\0';
+	if (f && fgets(buf, (int)len, f))
+		buf[strcspn(buf, " \n")] = '\0';
+	if (f)
+		fclose(f);
+	if (!buf[0])
+		snprintf(buf, len, "?");
+}
+
+/* Field 22 of stat; 0 if there is no such process. */
+static unsigned long long start_of(long pid)
+{
+	char path[40], text[512] = "", *p;
+	unsigned long long started = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	if (fgets(text, sizeof(text), f) && (p = strrchr(text, ')'))) {
+		for (int i = 0; i < 20 && p; i++)
+			p = strchr(p + 1, ' ');
+		if (p)
+			started = strtoull(p, NULL, 10);
+	}
+	fclose(f);
+	return started;
+}
+
+static void who_we_are(struct owner *me)
+{
+	uint8_t rnd[16] = { 0 };
+	ssize_t n;
+
+	*me = (struct owner){ .pid = getpid() };
+	if (getrandom(rnd, sizeof(rnd), 0) != sizeof(rnd))
+		memcpy(rnd, &(int64_t){ boot_us() }, sizeof(int64_t));
+	for (size_t i = 0; i < sizeof(rnd); i++)
+		snprintf(me->id + 2 * i, 3, "%02x", rnd[i]);
+	read_line("/proc/sys/kernel/hostname", me->host, sizeof(me->host));
+	read_line("/proc/sys/kernel/random/boot_id", me->boot, sizeof(me->boot));
+	n = readlink("/proc/self/ns/pid", me->pidns, sizeof(me->pidns) - 1);
+	if (n <= 0)
+		snprintf(me->pidns, sizeof(me->pidns), "?");
+	me->started = start_of(me->pid);
+}
+
+static void write_line(struct sftp_dev *dev, const struct owner *me)
+{
+	int n = snprintf(dev->lock_line, sizeof(dev->lock_line),
+			 "fuse4fs-lock 1 beat=%016llx id=%s host=%s boot=%s pidns=%s pid=%ld "
+			 "started=%llu", (unsigned long long)dev->lock_beat, me->id, me->host,
+			 me->boot, me->pidns, me->pid, me->started);
+
+	memset(dev->lock_line + n, ' ', sizeof(dev->lock_line) - n);
+	dev->lock_line[sizeof(dev->lock_line) - 1] = '\n';
+}
+
+/* False: not a lock of ours; text is terminated. */
+static bool parse(const char *text, struct owner *ret)
+{
+	*ret = (struct owner){ .pid = 0 };
+	return sscanf(text, "fuse4fs-lock 1 beat=%*16[0-9a-f] id=%32[0-9a-f] host=%64[!-~] "
+		      "boot=%36[!-~] pidns=%23[!-~] pid=%ld started=%llu",
+		      ret->id, ret->host, ret->boot, ret->pidns, &ret->pid, &ret->started) == 6;
+}
+
+enum life { DEAD, ALIVE, UNKNOWN };
+
+static enum life life_of(const struct owner *o)
+{
+	struct owner me;
+
+	who_we_are(&me);
+	if (strcmp(o->boot, me.boot) || strcmp(o->pidns, me.pidns) || o->boot[0] == '?' ||
+	    o->pid <= 0)
+		return UNKNOWN;
+	return start_of(o->pid) == o->started ? ALIVE : DEAD;
+}
+
+/* A request by name; the answer in *ctl. */
+static int call(struct sftp_dev *dev, struct sftp_enc *e, struct ctl *ctl)
+{
+	int err = req_ctl(dev, 0, e, NULL, 0, ctl);
+
+	return err ? err : link_wait(dev, ctl);
+}
+
+static int open_lock(struct sftp_dev *dev, uint32_t pflags, struct ctl *ctl)
+{
+	struct sftp_enc e = req_head();
+
+	sftp_enc_open(&e, 0, dev->lock_path, pflags);
+	return call(dev, &e, ctl);
+}
+
+static int close_handle(struct sftp_dev *dev, const struct sftp_handle *h)
+{
+	struct sftp_enc e = req_head();
+
+	sftp_enc_close(&e, 0, h);
+	return req_ctl(dev, 0, &e, NULL, 0, NULL);
+}
+
+static int remove_lock(struct sftp_dev *dev)
+{
+	struct sftp_enc e = req_head();
+	struct ctl ctl;
+
+	sftp_enc_remove(&e, 0, dev->lock_path);
+	return call(dev, &e, &ctl);
+}
+
+/* Losses are returned; *ret_len < 0: there is none, or it cannot be read. */
+static int read_lock(struct sftp_dev *dev, char *text, int *ret_len)
+{
+	struct sftp_handle h;
+	struct ctl ctl;
+	int err;
+
+	*ret_len = -1;
+	err = open_lock(dev, SSH_FXF_READ, &ctl);
+	if (err || ctl.err || ctl.reply.type != SSH_FXP_HANDLE)
+		return err;
+	h = ctl.reply.handle;
+	err = req_peek(dev, 0, &h, 0, text, LOCK_LINE_MAX, &ctl);
+	if (!err)
+		err = link_wait(dev, &ctl);
+	if (err)
+		return err;
+	*ret_len = ctl.err ? 0 : (int)ctl.got;
+	text[MAX(0, *ret_len - (*ret_len == LOCK_LINE_MAX))] = '\0';
+	return close_handle(dev, &h);
+}
+
+int lockfile_beat(struct sftp_dev *dev)
+{
+	struct sftp_enc e = req_head();
+	char digits[17];
+	int err;
+
+	/* The last line may still be on its way: it is changed only when it was answered. */
+	snprintf(digits, sizeof(digits), "%016llx", (unsigned long long)++dev->lock_beat);
+	memcpy(strstr(dev->lock_line, "beat=") + 5, digits, 16);
+	sftp_enc_write(&e, 0, &dev->lock_handle, 0, LOCK_LINE_MAX);
+	dev->beating = true;
+	err = req_ctl(dev, 0, &e, dev->lock_line, LOCK_LINE_MAX, NULL);
+	dev->beating = !err;
+	/* No slot: a later beat will have one. */
+	return 0;
+}
+
+static void set_locked(struct sftp_dev *dev, bool locked)
+{
+	mutex_lock(&dev->lock);
+	dev->locked = locked;
+	mutex_unlock(&dev->lock);
+}
+
+/* 0 with dev->locked set, or not when somebody else has it; -errno a loss. */
+static int create(struct sftp_dev *dev, uint32_t *ret_status)
+{
+	struct owner me;
+	struct ctl ctl;
+	int err;
+
+	err = open_lock(dev, SSH_FXF_READ | SSH_FXF_WRITE | SSH_FXF_CREAT | SSH_FXF_EXCL, &ctl);
+	if (err)
+		return err;
+	*ret_status = ctl.err ? ctl.status : SSH_FX_OK;
+	if (ctl.err || ctl.reply.type != SSH_FXP_HANDLE)
+		return 0;
+	who_we_are(&me);
+	memcpy(dev->lock_id, me.id, sizeof(dev->lock_id));
+	write_line(dev, &me);
+	dev->lock_handle = ctl.reply.handle;
+	set_locked(dev, true);
+	return lockfile_beat(dev);
+}
+
+static int say_busy(struct sftp_dev *dev, const struct owner *o, bool known)
+{
+	if (!known)
+		return link_explain(dev, -EBUSY, "is locked: %s is there; if nobody has it mounted, "
+				    "mount with -o break_lock", dev->lock_path);
+	return link_explain(dev, -EBUSY, "is mounted on host %s by process %ld; unmount it there, "
+			    "or if it is not, mount here with -o break_lock", o->host, o->pid);
+}
+
+static int pause_ms(struct sftp_dev *dev, int64_t ms)
+{
+	int64_t end = boot_ms() + ms, now;
+
+	while ((now = boot_ms()) < end) {
+		int err = link_step(dev, end - now);
+
+		if (err)
+			return err;
+		if (dev->closing)
+			return -ECANCELED;
+	}
+	return 0;
+}
+
+/* Does the file change while we look? -EBUSY it does; 0 it did not, or it has gone. */
+static int watch(struct sftp_dev *dev, const char *first, const struct owner *o, bool known)
+{
+	int64_t end = boot_ms() + SFTP_LOCK_WATCH_S * 1000;
+	char text[LOCK_LINE_MAX];
+	int err, len;
+
+	link_warn(dev, "is locked by host %s, process %ld; waiting up to %d s to see whether that "
+		  "is alive", known ? o->host : "?", known ? o->pid : 0, SFTP_LOCK_WATCH_S);
+	while (boot_ms() < end) {
+		err = pause_ms(dev, LOOK_EVERY_MS);
+		if (!err)
+			err = read_lock(dev, text, &len);
+		if (err)
+			return err;
+		if (len < 0)
+			return 0;
+		if (strcmp(text, first))
+			return say_busy(dev, o, known);
+	}
+	return 0;
+}
+
+static int take_over(struct sftp_dev *dev)
+{
+	char text[LOCK_LINE_MAX];
+	struct owner now;
+	uint32_t status;
+	int err, len;
+
+	err = remove_lock(dev);
+	if (!err)
+		err = create(dev, &status);
+	if (err)
+		return err;
+	if (!dev->locked)
+		return link_explain(dev, -EBUSY, "is locked, and %s cannot be replaced",
+				    dev->lock_path);
+	err = pause_ms(dev, SETTLE_MS);
+	if (!err)
+		err = read_lock(dev, text, &len);
+	if (err)
+		return err;
+	if (len > 0 && parse(text, &now) && !strcmp(now.id, dev->lock_id))
+		return 0;
+	set_locked(dev, false);
+	return say_busy(dev, &now, len > 0 && parse(text, &now));
+}
+
+/* Somebody's lock is there. */
+static int judge(struct sftp_dev *dev)
+{
+	char text[LOCK_LINE_MAX];
+	struct owner o;
+	enum life life;
+	bool known;
+	int err, len;
+
+	err = read_lock(dev, text, &len);
+	if (err)
+		return err;
+	if (len < 0) {
+		link_warn(dev, "no lock file can be made beside the image: nothing protects it "
+			  "from a second mount");
+		return 0;
+	}
+	known = parse(text, &o);
+	life = known ? life_of(&o) : UNKNOWN;
+	if (dev->lock_mode != SFTP_LOCK_BREAK && life == ALIVE)
+		return say_busy(dev, &o, known);
+	if (dev->lock_mode != SFTP_LOCK_BREAK && life == UNKNOWN) {
+		err = watch(dev, text, &o, known);
+		if (err)
+			return err;
+	}
+	return take_over(dev);
+}
+
+static int take_first(struct sftp_dev *dev)
+{
+	uint32_t status = SSH_FX_OK;
+	int err = create(dev, &status);
+
+	if (err || dev->locked)
+		return err;
+	return judge(dev);
+}
+
+/* A reader takes none; it may want to know. */
+static int look(struct sftp_dev *dev)
+{
+	char text[LOCK_LINE_MAX];
+	struct owner o;
+	int err, len;
+
+	err = read_lock(dev, text, &len);
+	if (!err && len > 0 && parse(text, &o) && life_of(&o) != DEAD)
+		link_warn(dev, "host %s, process %ld has it mounted for writing; what is read here "
+			  "may be inconsistent", o.host, o.pid);
+	return err;
+}
+
+/* After a loss: is the lock still ours? Without a file nobody else has it, and we had. */
+static int take_again(struct sftp_dev *dev)
+{
+	char text[LOCK_LINE_MAX];
+	uint32_t status;
+	struct owner o;
+	struct ctl ctl;
+	int err, len;
+
+	err = read_lock(dev, text, &len);
+	if (err)
+		return err;
+	if (len < 0) {
+		set_locked(dev, false);
+		err = create(dev, &status);
+		return err || dev->locked ? err :
+		       link_explain(dev, -EIO, "the lock file cannot be made again");
+	}
+	if (!parse(text, &o) || strcmp(o.id, dev->lock_id))
+		return link_explain(dev, -ESTALE, "the lock file is not ours any more");
+	err = open_lock(dev, SSH_FXF_READ | SSH_FXF_WRITE, &ctl);
+	if (err)
+		return err;
+	if (ctl.err || ctl.reply.type != SSH_FXP_HANDLE)
+		return link_explain(dev, -EIO, "the lock file cannot be opened again");
+	dev->lock_handle = ctl.reply.handle;
+	return lockfile_beat(dev);
+}
+
+int lockfile_take(struct sftp_dev *dev)
+{
+	if (dev->lock_mode == SFTP_LOCK_NONE)
+		return 0;
+	if (dev->dev.info.readonly)
+		return dev->reached ? 0 : look(dev);
+	if (!dev->reached)
+		return take_first(dev);
+	return dev->locked ? take_again(dev) : 0;
+}
+
+void lockfile_drop(struct sftp_dev *dev)
+{
+	char text[LOCK_LINE_MAX];
+	struct owner o;
+	int len;
+
+	if (!dev->locked)
+		return;
+	if (read_lock(dev, text, &len) == 0 && len > 0 && parse(text, &o) &&
+	    !strcmp(o.id, dev->lock_id))
+		remove_lock(dev);
+}

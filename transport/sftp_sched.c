@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What is sent next, and where.
+ *
+ * Channel 0 is the express lane: short reads, fsync and control go there, bulk only as far as
+ * EXPRESS_CAP, so that they never wait behind megabytes. Bulk takes turns between reads,
+ * writes and readahead on the channel with the least to do. A request that overlaps one in
+ * flight, one of both being a write, waits for its answer.
+ *
+ * An fsync is sent when somebody waits for one whose writes have all been answered, or when
+ * half of the buffer is in use; there is one at a time. What failed is written once more,
+ * with everything since the last good fsync; then the device is BROKEN.
+ */
+#include "sftp_int.h"
+
+enum {
+	MERGE_LEN = 64 * 1024,	/* a shorter DIRTY extent may wait to grow */
+	MERGE_FLIGHTS = 8,	/* while so many requests keep the link busy */
+	SKIPS = 64,		/* DIRTY extents that may be passed over in one search */
+};
+
+static bool ready(const struct sftp_chan *ch)
+{
+	return ch->state == CHAN_READY && req_slot_free(ch);
+}
+
+static bool is_open(const struct sftp_chan *ch)
+{
+	return ch->state == CHAN_READY && ch->unsent < UNSENT_CAP && ch->used < SLOTS - 8;
+}
+
+static size_t load(const struct sftp_chan *ch)
+{
+	return ch->read_out + ch->write_out;
+}
+
+/* The express lane, or another if that is not ready; -1 none. */
+static int express(const struct sftp_dev *dev)
+{
+	int best = -1;
+
+	if (ready(&dev->chans[0]))
+		return 0;
+	for (unsigned i = 1; i < dev->want_channels; i++) {
+		if (ready(&dev->chans[i]) &&
+		    (best < 0 || load(&dev->chans[i]) < load(&dev->chans[best])))
+			best = (int)i;
+	}
+	return best;
+}
+
+/* Where bulk of len bytes may go now; -1 nowhere. */
+static int lane(const struct sftp_dev *dev, uint32_t len, bool is_write)
+{
+	int best = -1;
+
+	for (unsigned i = 0; i < dev->want_channels; i++) {
+		const struct sftp_chan *ch = &dev->chans[i];
+		size_t out = is_write ? ch->write_out : ch->read_out;
+		size_t cap = is_write ? WRITE_CAP : READ_CAP;
+
+		if (i == 0 && dev->channels > 1)
+			cap = EXPRESS_CAP;
+		if (!is_open(ch) || (out && out + len > cap))
+			continue;
+		if (best < 0 || load(ch) < load(&dev->chans[best]))
+			best = (int)i;
+	}
+	return best;
+}
+
+static bool conflicts(const struct sftp_dev *dev, uint64_t off, uint64_t end, bool is_write)
+{
+	for (struct list *l = dev->flights.next; l != &dev->flights; l = l->next) {
+		const struct req *req = container_of(l, struct req, flight);
+
+		if ((is_write || req->kind == REQ_WRITE) && req->off < end &&
+		    off < req->off + req->len)
+			return true;
+	}
+	return false;
+}
+
+static void encode(struct sftp_dev *dev, unsigned chan, struct req *req)
+{
+	struct sftp_enc e = { .buf = req->own_head, .cap = sizeof(req->own_head) };
+	const struct sftp_handle *h = &dev->chans[chan].handle;
+
+	if (req->kind == REQ_WRITE)
+		sftp_enc_write(&e, 0, h, req->off, req->len);
+	else if (req->kind == REQ_FSYNC)
+		sftp_enc_fsync(&e, 0, h);
+	else
+		sftp_enc_read(&e, 0, h, req->off, req->len);
+	req->head_len = (uint32_t)e.len;
+}
+
+/* Cuts what the server cannot answer at once off the piece, back into the queue. */
+static bool shorten(struct sftp_dev *dev, struct piece *piece) REQUIRES(dev->lock)
+{
+	struct piece *rest;
+
+	if (piece->len <= dev->read_max)
+		return true;
+	rest = malloc(sizeof(*rest));
+	if (!rest)
+		return false;
+	*rest = *piece;
+	rest->off += dev->read_max;
+	rest->dest += dev->read_max;
+	rest->len -= dev->read_max;
+	piece->len = dev->read_max;
+	piece->op->pending++;
+	list_add_before(piece->link.next, &rest->link);
+	return true;
+}
+
+/* True if the first piece of the queue went on its way, or failed. */
+static bool send_piece(struct sftp_dev *dev, struct list *queue, int chan) REQUIRES(dev->lock)
+{
+	struct piece *piece = container_of(queue->next, struct piece, link);
+	struct req *req;
+
+	if (conflicts(dev, piece->off, piece->off + piece->len, false))
+		return false;
+	req = req_new(REQ_READ);
+	if (!req || !shorten(dev, piece)) {
+		free(req);
+		list_unlink(&piece->link);
+		piece_done_locked(piece, -ENOMEM);
+		return true;
+	}
+	list_unlink(&piece->link);
+	req->piece = piece;
+	req->off = piece->off;
+	req->len = piece->len;
+	req->dest = piece->dest;
+	encode(dev, (unsigned)chan, req);
+	req_submit(dev, (unsigned)chan, req);
+	return true;
+}
+
+static bool send_small(struct sftp_dev *dev) REQUIRES(dev->lock)
+{
+	int chan = list_empty(&dev->small) ? -1 : express(dev);
+
+	return chan >= 0 && send_piece(dev, &dev->small, chan);
+}
+
+static bool send_bulk(struct sftp_dev *dev) REQUIRES(dev->lock)
+{
+	int chan = list_empty(&dev->bulk) ? -1 : lane(dev, SMALL_LEN, false);
+
+	return chan >= 0 && send_piece(dev, &dev->bulk, chan);
+}
+
+static bool send_fill(struct sftp_dev *dev) REQUIRES(dev->lock)
+{
+	struct rcache_ent *ent;
+	struct req *req;
+	int chan;
+
+	if (list_empty(&dev->fills))
+		return false;
+	ent = container_of(dev->fills.next, struct rcache_ent, lru);
+	chan = lane(dev, ent->r.len, false);
+	if (chan < 0)
+		return false;
+	if (ent->mapped && conflicts(dev, ent->r.off, range_end(&ent->r), false))
+		return false;
+	req = ent->mapped ? req_new(REQ_FILL) : NULL;
+	list_unlink(&ent->lru);
+	if (!req) {
+		/* Written over, or no memory: whoever waits for it asks for itself. */
+		while (!list_empty(&ent->waiters)) {
+			struct piece *piece = container_of(ent->waiters.next, struct piece, link);
+
+			list_unlink(&piece->link);
+			piece_queue_locked(dev, piece);
+		}
+		rcache_failed(&dev->cache, ent);
+		return true;
+	}
+	ent->sent = true;
+	req->ent = ent;
+	req->off = ent->r.off;
+	req->len = ent->r.len;
+	req->dest = ent->bytes;
+	encode(dev, (unsigned)chan, req);
+	/* The server answers what it can; the rest is asked for then. */
+	req_submit(dev, (unsigned)chan, req);
+	return true;
+}
+
+static uint64_t oldest_flush(const struct sftp_dev *dev)
+{
+	return list_empty(&dev->flushes) ? 0 :
+	       container_of(dev->flushes.next, struct flush_op, link)->seq;
+}
+
+/* Short extents may grow while the link is busy anyway, unless somebody waits for them. */
+static bool may_wait(const struct sftp_dev *dev, const struct wlog_ext *ext)
+{
+	return ext->r.len < MERGE_LEN && dev->in_flight >= MERGE_FLIGHTS &&
+	       dev->log.dirty_len < MERGE_LEN * 4 && list_empty(&dev->flushes) && !dev->sync_now;
+}
+
+static struct wlog_ext *next_dirty(const struct sftp_dev *dev)
+{
+	const struct list *l = dev->log.dirty.next;
+
+	for (unsigned i = 0; i < SKIPS && l != &dev->log.dirty; i++, l = l->next) {
+		struct wlog_ext *ext = container_of(l, struct wlog_ext, link);
+		uint64_t end = ext->r.off + MIN(ext->r.len, dev->write_max);
+
+		if (may_wait(dev, ext))
+			continue;
+		if (!conflicts(dev, ext->r.off, end, true))
+			return ext;
+	}
+	return NULL;
+}
+
+static bool send_write(struct sftp_dev *dev) REQUIRES(dev->lock)
+{
+	struct wlog_ext *ext;
+	struct req *req;
+	int chan;
+
+	if (list_empty(&dev->log.dirty) || dev->broken)
+		return false;
+	chan = lane(dev, MERGE_LEN, true);
+	ext = chan < 0 ? NULL : next_dirty(dev);
+	req = ext ? req_new(REQ_WRITE) : NULL;
+	if (!req)
+		return false;
+	if (wlog_take(&dev->log, ext, dev->write_max)) {
+		free(req);
+		return false;
+	}
+	req->buf = ext->buf;
+	req->buf->refs++;
+	req->payload = wlog_bytes(ext);
+	req->payload_len = req->len = ext->r.len;
+	req->off = ext->r.off;
+	req->first_seq = ext->first_seq;
+	encode(dev, (unsigned)chan, req);
+	req_submit(dev, (unsigned)chan, req);
+	return true;
+}
+
+/* All writes up to this one have been answered. */
+static uint64_t answered_seq(const struct sftp_dev *dev)
+{
+	uint64_t open = dev->log.seq + 1;
+
+	if (!list_empty(&dev->log.dirty))
+		open = container_of(dev->log.dirty.next, struct wlog_ext, link)->first_seq;
+	for (struct list *l = dev->flights.next; l != &dev->flights; l = l->next) {
+		const struct req *req = container_of(l, struct req, flight);
+
+		if (req->kind == REQ_WRITE)
+			open = MIN(open, req->first_seq);
+	}
+	return open - 1;
+}
+
+static bool wants_sync(const struct sftp_dev *dev, uint64_t seq) REQUIRES(dev->lock)
+{
+	uint64_t flush = oldest_flush(dev);
+
+	if (seq <= dev->log.synced_seq && !dev->log.acked_len)
+		return false;
+	if (flush && flush <= seq)
+		return true;
+	/* On its own: enough to be worth it. Or the last is answered and writers wait. */
+	if (!dev->sync_now && dev->log.mem_len < dev->buffer_len / 2)
+		return false;
+	return dev->log.acked_len >= dev->buffer_len / 4 || seq == dev->log.seq;
+}
+
+static void send_sync(struct sftp_dev *dev) REQUIRES(dev->lock)
+{
+	uint64_t seq;
+	struct req *req;
+	int chan;
+
+	if (dev->syncing || dev->broken || dev->nofsync ||
+	    (list_empty(&dev->flushes) && !dev->sync_now &&
+	     dev->log.mem_len < dev->buffer_len / 2))
+		return;
+	seq = answered_seq(dev);
+	if (!wants_sync(dev, seq))
+		return;
+	chan = express(dev);
+	req = chan < 0 ? NULL : req_new(REQ_FSYNC);
+	if (!req)
+		return;
+	req->sync_seq = seq;
+	req->sync_acks = dev->log.acks;
+	dev->syncing = true;
+	encode(dev, (unsigned)chan, req);
+	req_submit(dev, (unsigned)chan, req);
+}
+
+static bool keep(void *arg, const struct wlog_ext *ext)
+{
+	struct sftp_dev *dev = arg;
+
+	ident_durable_locked(dev, ext);
+	return dev->log.kept_len < dev->buffer_len / 4 &&
+	       guard_covers_locked(dev, ext->r.off, ext->r.len);
+}
+
+static void end_flushes(struct sftp_dev *dev) REQUIRES(dev->lock)
+{
+	while (!list_empty(&dev->flushes) && oldest_flush(dev) <= dev->log.synced_seq) {
+		struct flush_op *f = container_of(dev->flushes.next, struct flush_op, link);
+
+		list_unlink(&f->link);
+		f->done = true;
+		cond_signal(&f->wake);
+	}
+}
+
+static void synced_locked(struct sftp_dev *dev, uint64_t acks, uint64_t seq) REQUIRES(dev->lock)
+{
+	wlog_synced(&dev->log, acks, seq, keep, dev);
+	if (dev->log.synced_seq >= dev->retry_seq)
+		dev->sync_failures = 0;
+	dev->sync_now = false;
+	end_flushes(dev);
+	cond_broadcast(&dev->changed);
+}
+
+/* The first time everything is sent again; the second time nothing is written any more. */
+static void failed_once_more(struct sftp_dev *dev, const struct req *req, const char *what,
+			     const char *how)
+{
+	/* Sent before everything was to be sent again: that is what happens anyway. */
+	if (dev->broken || (dev->sync_failures && req->sent_us < dev->retry_us))
+		return;
+	if (dev->sync_failures++) {
+		mutex_lock(&dev->lock);
+		dev->broken = true;
+		mutex_unlock(&dev->lock);
+		link_set_state(dev, SFTP_BROKEN,
+			       "the server could not %s, twice: %s; nothing more is written",
+			       what, how);
+		return;
+	}
+	link_warn(dev, "the server could not %s: %s; everything since the last good fsync is "
+		  "sent again", what, how);
+	dev->retry_us = boot_us();
+	mutex_lock(&dev->lock);
+	dev->retry_seq = dev->log.seq;
+	wlog_resend(&dev->log);
+	mutex_unlock(&dev->lock);
+}
+
+void sched_synced(struct sftp_dev *dev, const struct req *req, int err)
+{
+	dev->syncing = false;
+	if (err == -EOPNOTSUPP && dev->allow_nofsync) {
+		dev->nofsync = true;
+		err = 0;
+	}
+	if (err) {
+		failed_once_more(dev, req, "sync the image to its disk", strerror(-err));
+		return;
+	}
+	mutex_lock(&dev->lock);
+	/* A write that failed in between is being sent again; it is not covered. */
+	synced_locked(dev, req->sync_acks, MIN(req->sync_seq, answered_seq(dev)));
+	mutex_unlock(&dev->lock);
+}
+
+void sched_write_failed(struct sftp_dev *dev, const struct req *req, uint32_t status)
+{
+	failed_once_more(dev, req, "write to the image",
+			 status == SSH_FX_FAILURE ? "is its disk or quota full?" :
+						    strerror(-sftp_errno(status)));
+}
+
+void sched_run_locked(struct sftp_dev *dev)
+{
+	bool more = true;
+
+	while (send_small(dev))
+		;
+	send_sync(dev);
+	while (more) {
+		more = send_bulk(dev);
+		more |= send_write(dev);
+		more |= send_fill(dev);
+	}
+	if (dev->nofsync) {
+		uint64_t seq = answered_seq(dev);
+
+		if (dev->log.acked_len || seq > dev->log.synced_seq)
+			synced_locked(dev, dev->log.acks, seq);
+	}
+}
