@@ -44,6 +44,31 @@ exported "$image" "ro,keyfile=$scratch/pass" e2fsck -fn "$scratch/x/device" >"$s
 	{ cat "$scratch/out" >&2; fail "e2fsck after the mount"; }
 grep -q hello "$image" && fail "plain text is in the image"
 
+# The same as nobody in particular, with a default keyslot of cryptsetup's but for its cost.
+if command -v setpriv >/dev/null && command -v fusermount3 >/dev/null; then
+	mkdir "$scratch/user" && chown 65534:65534 "$scratch/user" && chmod 711 "$scratch"
+	cp "$FUSE4FS" "$scratch/server"
+	mknod -m 666 "$scratch/fuse" c 10 229	# whatever this machine thinks of /dev/fuse
+	cat >"$scratch/as-user" <<-'S'
+		set -e
+		mkdir dev mnt; truncate -s 64M img; printf pw >key
+		cryptsetup luksFormat -q --pbkdf-memory 32768 --pbkdf-force-iterations 4 img key
+		$1 --export-device -o keyfile=key img dev
+		mke2fs -q -t ext4 -E nodiscard,root_owner dev/device
+		$1 -u dev
+		printf pw | $1 img mnt
+		echo hi >mnt/x
+		$1 --status mnt | grep -q luks2
+		fusermount3 -u mnt
+		$1 --export-device -o ro,keyfile=key img dev
+		e2fsck -fn dev/device
+		$1 -u dev
+	S
+	unshare -m sh -c 'cd "$1/user" && mount --bind "$1/fuse" /dev/fuse && exec setpriv --reuid=65534 \
+		--regid=65534 --clear-groups sh "$1/as-user" "$1/server"' sh "$scratch" >"$scratch/out" 2>&1 ||
+		{ cat "$scratch/out" >&2; fail "as a user"; }
+fi
+
 # cryptsetup, without us, reads what we wrote.
 cp "$image" "$scratch/plain"
 cryptsetup reencrypt -q --decrypt --force-offline-reencrypt --header "$scratch/header" --key-file "$scratch/pass" "$scratch/plain" \
