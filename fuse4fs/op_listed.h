@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { LISTED_MAX = 64 };
+enum { LISTED_MAX = 16 };
 
 /* Zeros to start with. Safe from several threads; losing a listing does no harm. */
 struct op_listed {

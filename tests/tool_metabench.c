@@ -101,7 +101,7 @@ static void phase(const struct bench *b, const char *name, phase_fn fn)
 	fflush(stdout);
 }
 
-static void phase_readdir(const struct bench *b)
+static void phase_readdir(const struct bench *b, const char *row)
 {
 	double start = seconds();
 	int fd = openat(b->dir, ".", O_RDONLY | O_DIRECTORY);
@@ -120,7 +120,7 @@ static void phase_readdir(const struct bench *b)
 		fprintf(stderr, "tool_metabench: readdir saw %d of %d\n", n, b->count + 2);
 		exit(1);
 	}
-	printf("readdir %.1f\n", n / (seconds() - start));
+	printf("%s %.1f\n", row, n / (seconds() - start));
 }
 
 int main(int argc, char **argv)
@@ -139,7 +139,9 @@ int main(int argc, char **argv)
 	syncfs(b.dir);
 	phase(&b, "stat", do_stat);
 	phase(&b, "stat-warm", do_stat);
-	phase_readdir(&b);
+	phase_readdir(&b, "readdir");
+	phase_readdir(&b, "readdir-second");
+	phase_readdir(&b, "readdir-warm");
 	phase(&b, "open-read-close", do_read);
 	phase(&b, "rename", do_rename);
 	phase(&b, "unlink", do_unlink);
