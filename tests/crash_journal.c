@@ -7,7 +7,7 @@
  * had been flushed, and of the rest nothing, everything, any part, parts of sectors' size
  * of some writes, or all but one. Each is recovered twice, by us and by e2fsck: they must agree block
  * for block, both results be clean, nothing an fsync promised be lost, and no file show
- * bytes that were not written to it.
+ * bytes that were not written to it. One setup runs on a LUKS2 container.
  *
  * CRASH_ALL=1 takes every cut, CRASH_SEED=n starts from another seed, CRASH_SECONDS=n is how
  * long it may take (20). What fails is printed with the numbers that repeat it.
@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "crash_luks.h"
 #include "crash_work.h"
 #include "iomgr.h"
 #include "jbd2_format.h"
@@ -37,16 +38,18 @@ struct setup {
 	const char *name, *mkfs;
 	unsigned mib, threads, steps;
 	int journal;
+	bool luks;
 };
 
 static const struct setup setups[] = {
-	{ "v3", "-t ext4 -b 1024 -N 512 -J size=1 -O metadata_csum,64bit,^orphan_file", 5, 4, 90, JNL_ASIS },
-	{ "none", "-t ext4 -b 1024 -N 512 -J size=1 -O ^metadata_csum,^64bit,^orphan_file", 4, 1, 300, JNL_ASIS },
-	{ "v1", "-t ext4 -b 1024 -N 512 -J size=1 -O ^metadata_csum,64bit", 4, 2, 150, JNL_V1 },
-	{ "v2", "-t ext4 -b 1024 -N 512 -J size=1 -O metadata_csum,^64bit,inline_data", 4, 2, 150, JNL_V2 },
-	{ "orphan_file", "-t ext4 -b 1024 -N 512 -J size=1 -O metadata_csum,orphan_file", 5, 4, 90, JNL_ASIS },
-	{ "ext3", "-t ext3 -b 1024 -N 512 -J size=1 -O ^resize_inode", 4, 2, 150, JNL_ASIS },
-	{ "4k", "-t ext4 -b 4096 -N 512 -J size=4 -O metadata_csum,64bit", 9, 4, 120, JNL_ASIS },
+	{ "v3", "-t ext4 -b 1024 -N 512 -J size=1 -O metadata_csum,64bit,^orphan_file", 5, 4, 90, JNL_ASIS, false },
+	{ "none", "-t ext4 -b 1024 -N 512 -J size=1 -O ^metadata_csum,^64bit,^orphan_file", 4, 1, 300, JNL_ASIS, false },
+	{ "v1", "-t ext4 -b 1024 -N 512 -J size=1 -O ^metadata_csum,64bit", 4, 2, 150, JNL_V1, false },
+	{ "v2", "-t ext4 -b 1024 -N 512 -J size=1 -O metadata_csum,^64bit,inline_data", 4, 2, 150, JNL_V2, false },
+	{ "orphan_file", "-t ext4 -b 1024 -N 512 -J size=1 -O metadata_csum,orphan_file", 5, 4, 90, JNL_ASIS, false },
+	{ "ext3", "-t ext3 -b 1024 -N 512 -J size=1 -O ^resize_inode", 4, 2, 150, JNL_ASIS, false },
+	{ "4k", "-t ext4 -b 4096 -N 512 -J size=4 -O metadata_csum,64bit", 9, 4, 120, JNL_ASIS, false },
+	{ "luks2", "-t ext4 -b 1024 -N 512 -J size=1 -O metadata_csum,64bit", 5, 4, 90, JNL_ASIS, true },
 };
 
 /* The kinds of cut at one place. */
@@ -102,20 +105,29 @@ static void record(struct run *r)
 {
 	struct fs_options opt = { .commit_sec = 1, .errors = FS_ERRORS_RO };
 	uint64_t size = (uint64_t)r->setup->mib * MIB;
-	struct blkdev *live;
+	struct crash_luks *container = NULL;
+	struct blkdev *live, *top;
 	struct fs *fs;
 
 	r->base = unit_mkfs(size, r->setup->mkfs);
 	open_map(r->base, &r->map);
 	set_journal(r->base, &r->map, r->setup->journal);
 	live = unit_copy(r->base, size);
-	if (dev_record_open(live, true, &r->record))
+	if (r->setup->luks)
+		container = crash_luks_open(r->base, &top, &r->record);
+	else if (dev_record_open(live, true, &r->record))
 		unit_die("no memory");
-	fs = unit_fs_must_open(r->record, &opt);
+	else
+		top = r->record;
+	fs = unit_fs_must_open(top, &opt);
 	r->work = crash_work_run(fs, r->record, r->seed, r->setup->threads, r->setup->steps);
 	if (fs_close(fs))
 		unit_die("fs_close failed");
 	r->ncalls = dev_record_count(r->record);
+	if (container) {
+		r->record = crash_luks_decrypt(container, r->base);
+		dev_record_replay(r->record, r->ncalls, live);
+	}
 	if (!unit_is_clean(live))
 		unit_die("%s, seed %" PRIu64 ": not clean after the workload", r->setup->name, r->seed);
 }
@@ -393,7 +405,8 @@ int main(void)
 			.until = all ? 0 : now_sec() + MAX(seconds / (unsigned)ARRAY_LEN(setups), 2u),
 		};
 
-		if (only && strcmp(only, setups[i].name))
+		if ((only && strcmp(only, setups[i].name)) ||
+		    (setups[i].luks && !crash_luks_possible()))
 			continue;
 		if (unit_fork(run_setup, &r, all ? 36000 : 60 + seconds, 0) != UNIT_PASS) {
 			fprintf(stderr, "%s: failed (CRASH_SETUP=%s CRASH_SEED=%" PRIu64 ")\n",
