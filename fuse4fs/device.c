@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The device stack for local images: file, lock, window, and what device_unlock.c adds.
+ * The device stack: a local file with its lock or what device_remote.c opens, the window, and
+ * what device_unlock.c adds.
  *
  * The lock comes before anything is read, so that a second mount which waits for the
  * first sees what that one wrote. It covers the whole image, whatever the window.
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "device.h"
+#include "device_remote.h"
 #include "device_unlock.h"
 #include "transport/file.h"
 #include "transport/imguse.h"
@@ -42,6 +44,10 @@ static int check_options(const struct device_options *opt, char *why, size_t why
 	if (opt->partition < 0)
 		return fail(-EINVAL, why, why_len, "partition=%d: partitions count from 1",
 			    opt->partition);
+	if (opt->remote.break_lock && !device_remote_is(opt->image))
+		return fail(-EINVAL, why, why_len,
+			    "lock=break is for images on SSH servers; nothing holds a local lock "
+			    "but a program that runs");
 	if (opt->partition && (opt->offset || opt->sizelimit))
 		return fail(-EINVAL, why, why_len,
 			    "partition= says where to look, as offset= and sizelimit= do; "
@@ -183,22 +189,41 @@ static int cut_window(const struct device_options *opt, struct blkdev **dev, cha
 	return err ? fail(err, why, why_len, "%s: %s", opt->image, strerror(-err)) : 0;
 }
 
+static int open_local(const struct device_options *opt, struct device *d, char *why,
+		      size_t why_len)
+{
+	int fd, err = parse_fd(opt->image, &fd, why, why_len);
+
+	if (err)
+		return err;
+	err = file_dev_open(opt->image, fd, opt->readonly, &d->dev);
+	if (err)
+		return explain_open(opt, fd, err, why, why_len);
+	return take_lock(opt, d->dev, fd, &d->lock, why, why_len);
+}
+
+static int open_remote(const struct device_options *opt, struct device *d, char *why,
+		       size_t why_len)
+{
+	int err = device_remote_open(opt, &d->dev, &d->login, why, why_len);
+
+	if (!err)
+		d->remote = d->dev;
+	return err;
+}
+
 int device_open(const struct device_options *opt, struct device *ret, char *why,
 		size_t why_len)
 {
 	struct device d = { .crypt = { .version = 0 } };
-	int err, fd;
+	int err = check_options(opt, why, why_len);
 
-	err = check_options(opt, why, why_len);
 	if (err)
 		return err;
-	err = parse_fd(opt->image, &fd, why, why_len);
-	if (err)
-		return err;
-	err = file_dev_open(opt->image, fd, opt->readonly, &d.dev);
-	if (err)
-		return explain_open(opt, fd, err, why, why_len);
-	err = take_lock(opt, d.dev, fd, &d.lock, why, why_len);
+	if (device_remote_is(opt->image))
+		err = open_remote(opt, &d, why, why_len);
+	else
+		err = open_local(opt, &d, why, why_len);
 	if (!err)
 		err = cut_window(opt, &d.dev, why, why_len);
 	if (!err)
@@ -216,6 +241,7 @@ int device_close(struct device *d)
 	int err = blkdev_close(d->dev);
 
 	imglock_release(d->lock);
+	device_remote_free(d->login);
 	*d = (struct device){ .dev = NULL };
 	return err;
 }

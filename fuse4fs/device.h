@@ -2,8 +2,9 @@
 /*
  * From options to the device that holds a file system.
  *
- * The stack, from the bottom up: what the image is (a local file or block device), the
- * window on it (partition=, offset=), and, when the window holds a LUKS container, that.
+ * The stack, from the bottom up: what the image is (a local file or block device, a file on
+ * an SSH server), the window on it (partition=, offset=), and, when the window holds a LUKS
+ * container, that.
  */
 #ifndef FUSE4FS_DEVICE_H
 #define FUSE4FS_DEVICE_H
@@ -14,6 +15,7 @@
 
 #include "transport/blkdev.h"
 #include "transport/imglock.h"
+#include "transport/ssh_login.h"
 
 /* How a LUKS container is opened. Zero is the default of every field but passfd. */
 struct device_unlock_options {
@@ -30,8 +32,21 @@ struct device_unlock_options {
 	uint64_t kdf_iterations;	/* of PBKDF2 */
 };
 
+/* An image on an SSH server. NULL and 0: what ssh_config(5) says, or the default. */
+struct device_remote_options {
+	unsigned port;
+	const char *ssh_config, *identity, *known_hosts, *ciphers;	/* as ssh_login.h has them */
+	enum ssh_unknown_host unknown_host;
+	const char *ssh_command;	/* ssh(1) and its options, instead of libssh */
+	bool unsafe_nofsync, break_lock;	/* as sftp.h has them */
+	bool has_timeout;
+	unsigned timeout_s;		/* with has_timeout; 0: for ever */
+	unsigned deadline_s, channels;
+	size_t buffer_len;
+};
+
 struct device_options {
-	const char *image;	/* path, or "fd:N" for an inherited descriptor, N > 2 */
+	const char *image;	/* path, URL, or "fd:N" for an inherited descriptor, N > 2 */
 	bool readonly;
 	uint64_t offset;	/* bytes */
 	uint64_t sizelimit;	/* bytes, 0: up to the end */
@@ -39,6 +54,7 @@ struct device_options {
 	enum imglock_mode lock;
 	unsigned lock_timeout_ms;	/* for IMGLOCK_WAIT; 0: its default */
 	struct device_unlock_options unlock;
+	struct device_remote_options remote;
 	/* Gets a line the user should see while the device is being opened: a damaged header
 	 * copy, a wrong passphrase, and with progress a key derivation. May be NULL. */
 	void (*say)(void *arg, const char *line);
@@ -55,10 +71,14 @@ struct device_crypt {
 	bool discards;		/* they go through */
 };
 
+struct device_remote;
+
 struct device {
 	struct blkdev *dev;
 	struct imglock *lock;	/* NULL with IMGLOCK_NONE */
 	struct device_crypt crypt;
+	struct blkdev *remote;		/* for sftp_dev_status; NULL: a local image */
+	struct device_remote *login;	/* what that needs */
 };
 
 /*

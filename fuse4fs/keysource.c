@@ -196,7 +196,7 @@ static int ask_terminal(const struct keysource *src, struct bytes *b, const stru
 	if (err)
 		return err;
 	snprintf(prompt, sizeof(prompt), "Enter passphrase for %s: ", src->image);
-	err = terminal_ask(prompt, b->mem, KEYSOURCE_LINE_MAX + 1, &b->len);
+	err = terminal_ask(prompt, false, b->mem, KEYSOURCE_LINE_MAX + 1, &b->len);
 	if (err == -ENODATA)
 		return bad(why, -ECANCELED, "no passphrase was given");
 	if (err == -E2BIG)

@@ -32,6 +32,13 @@ void mount_tune(const struct server *srv);
  * -EINVAL not a mount point, -EPERM.
  */
 int mount_umount(const char *mountpoint, bool lazy, bool force);
+/*
+ * mount_drain - have everything written and sent before an unmount
+ *
+ * For an image elsewhere only, where that may take long: says on standard error how much is
+ * left. What it could not do the unmount does. Blocks for as long as that is being tried.
+ */
+void mount_drain(const char *mountpoint);
 /* The whole of `fuse4fs -u`: unmounts and waits, bounded, for the server's end. */
 int mount_umount_main(const char *mountpoint, bool lazy, bool force);
 

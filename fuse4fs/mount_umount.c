@@ -109,6 +109,8 @@ int mount_umount_main(const char *mountpoint, bool lazy, bool force)
 	/* A dead server cannot be asked, a stuck one would not answer. */
 	if (!force && !lazy)
 		a = ask_server(mountpoint);
+	if (a.image[0])
+		mount_drain(mountpoint);
 	err = mount_umount(mountpoint, lazy, force);
 	if (!err && a.image[0])
 		err = wait_for_server(&a, mountpoint);

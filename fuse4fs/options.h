@@ -24,10 +24,13 @@ enum action {
 };
 enum opt_errors { OPT_ERRORS_DEFAULT, OPT_ERRORS_CONTINUE, OPT_ERRORS_RO, OPT_ERRORS_PANIC };
 enum opt_atime { OPT_RELATIME, OPT_NOATIME, OPT_STRICTATIME };
-enum opt_lock { OPT_LOCK_WAIT, OPT_LOCK_FAIL, OPT_LOCK_NONE };
+enum opt_lock { OPT_LOCK_WAIT, OPT_LOCK_FAIL, OPT_LOCK_NONE, OPT_LOCK_BREAK };
+enum opt_hostkey { OPT_HOSTKEY_ASK, OPT_HOSTKEY_YES, OPT_HOSTKEY_ACCEPT_NEW, OPT_HOSTKEY_NO };
 enum opt_tristate { OPT_UNSET, OPT_NO, OPT_YES };
 
-enum { THREADS_DEFAULT = 4, THREADS_MAX = 64 };
+/* An image elsewhere keeps as many requests waiting as the kernel sends at a time, and --status
+ * has to be answered nevertheless. */
+enum { THREADS_DEFAULT = 4, THREADS_REMOTE = 24, THREADS_MAX = 64 };
 
 /* Zero is the default of every field. */
 struct options {
@@ -59,8 +62,16 @@ struct options {
 	uint64_t passfd, keyslot;
 	uint64_t kdf_memory, kdf_cost, kdf_iterations;	/* 0: the default bounds */
 
+	/* How an image on an SSH server is reached. */
+	uint64_t port;			/* 0: ssh_config's */
+	const char *ssh_config, *identity, *known_hosts, *ciphers, *ssh_command;	/* or NULL */
+	int hostkey;			/* enum opt_hostkey */
+	int unsafe_nofsync;		/* 0 or 1 */
+	int has_timeout;		/* 1: timeout_sec is set */
+	uint64_t timeout_sec, deadline_sec, channels, sftp_buffer;	/* 0: the default */
+
 	/* How the kernel mounts it. */
-	uint64_t threads;		/* 0: THREADS_DEFAULT */
+	uint64_t threads;		/* 0: THREADS_DEFAULT, or _REMOTE */
 	int allow_other, allow_root;	/* 0 or 1 */
 	int suid, dev, exec;		/* enum opt_tristate */
 	int squash_uid, squash_gid;	/* 1: every file appears to be owned by: */

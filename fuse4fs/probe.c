@@ -15,7 +15,7 @@
 
 #include "crypto/crypto.h"
 #include "crypto/luks.h"
-#include "device.h"
+#include "device_options.h"
 #include "fs_probe.h"
 #include "options.h"
 #include "probe_luks.h"
@@ -237,6 +237,12 @@ static int probe_all(struct probe *p, struct blkdev *dev, struct json_object *o,
 	return err;
 }
 
+static void say(void *arg, const char *line)
+{
+	(void)arg;
+	fprintf(stderr, "fuse4fs: %s\n", line);
+}
+
 static int open_image(struct probe *p, struct device *ret)
 {
 	const struct options *o = p->opt;
@@ -244,11 +250,12 @@ static int open_image(struct probe *p, struct device *ret)
 		.image = o->image, .readonly = true, .offset = o->offset,
 		.sizelimit = o->sizelimit, .partition = (int)o->partition,
 		.lock = IMGLOCK_NONE, .unlock = { .nocrypt = true, .passfd = -1 },
+		.remote = device_remote_options(o), .say = say,
 	};
 	int err = device_open(&dev, ret, p->why, sizeof(p->why));
 
-	p->writable = !o->readonly &&
-		      (!strncmp(o->image, "fd:", 3) || !access(o->image, W_OK));
+	p->writable = !err && !o->readonly &&
+		      (!strncmp(o->image, "fd:", 3) || ret->remote || !access(o->image, W_OK));
 	return err;
 }
 

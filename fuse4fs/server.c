@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,7 @@
 #include <unistd.h>
 
 #include "compat_fuse.h"
-#include "device.h"
+#include "device_options.h"
 #include "loop.h"
 #include "mount.h"
 #include "server_end.h"
@@ -34,18 +35,6 @@ static int fail(struct server *srv, int err, const char *why)
 	return daemon_failed(srv->daemon, status_of(err));
 }
 
-static struct device_unlock_options unlock_options(const struct options *o)
-{
-	return (struct device_unlock_options){
-		.nocrypt = o->nocrypt, .header = o->header, .keyfile = o->keyfile,
-		.keyfile_off = o->keyfile_off, .keyfile_len = o->keyfile_len,
-		.passfd = o->has_passfd ? (int)o->passfd : -1,
-		.one_keyslot = o->has_keyslot, .keyslot = (int)o->keyslot,
-		.allow_discards = o->allow_discards, .kdf_memory = o->kdf_memory,
-		.kdf_cost = o->kdf_cost, .kdf_iterations = o->kdf_iterations,
-	};
-}
-
 static void say(void *arg, const char *line)
 {
 	struct server *srv = arg;
@@ -58,13 +47,13 @@ static int open_device(struct server *srv, char *why)
 	const struct options *o = srv->opt;
 	static const enum imglock_mode modes[] = {
 		[OPT_LOCK_WAIT] = IMGLOCK_WAIT, [OPT_LOCK_FAIL] = IMGLOCK_FAIL,
-		[OPT_LOCK_NONE] = IMGLOCK_NONE,
+		[OPT_LOCK_NONE] = IMGLOCK_NONE, [OPT_LOCK_BREAK] = IMGLOCK_FAIL,
 	};
 	const struct device_options dev = {
 		.image = o->image, .readonly = o->readonly, .offset = o->offset,
 		.sizelimit = o->sizelimit, .partition = (int)o->partition, .lock = modes[o->lock],
-		.unlock = unlock_options(o), .say = say, .say_arg = srv,
-		.progress = o->verbose || isatty(STDERR_FILENO),
+		.unlock = device_unlock_options(o), .remote = device_remote_options(o),
+		.say = say, .say_arg = srv, .progress = o->verbose || isatty(STDERR_FILENO),
 	};
 	int err = device_open(&dev, &srv->device, why, WHY_BYTES);
 
@@ -121,7 +110,8 @@ static void wait_until_agreed(struct server *srv)
 static int start_session(struct server *srv, int (*catch_signals)(void), int *ret_signal_fd,
 			 char *why)
 {
-	const unsigned threads = srv->opt->threads ? (unsigned)srv->opt->threads : THREADS_DEFAULT;
+	const unsigned otherwise = srv->device.remote ? THREADS_REMOTE : THREADS_DEFAULT;
+	const unsigned threads = srv->opt->threads ? (unsigned)srv->opt->threads : otherwise;
 	int err = mount_session(srv, why, WHY_BYTES);
 
 	if (err)
@@ -169,6 +159,8 @@ static int serve(struct server *srv, int (*catch_signals)(void))
 
 static void prepare_process(void)
 {
+	/* A connection that breaks is an error and not the end. */
+	signal(SIGPIPE, SIG_IGN);
 	/* Write-back must not wait for memory that only our own writes can free. Needs
 	 * CAP_SYS_RESOURCE; without it the kernel's limits for FUSE mounts protect us. */
 	if (geteuid() == 0)

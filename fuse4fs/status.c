@@ -13,6 +13,7 @@
 #include "blkdev.h"
 #include "loop.h"
 #include "server.h"
+#include "transport/sftp.h"
 
 /* By the number of the request in the protocol. */
 static const char *const op_names[LOOP_OPCODES] = {
@@ -120,6 +121,29 @@ static void add_crypt(struct json_object *o, const struct device_crypt *c)
 	status_add_string(g, "uuid", c->uuid);
 }
 
+/* The link to an image on an SSH server. */
+static void add_remote(struct json_object *o, struct blkdev *remote)
+{
+	struct sftp_status s;
+	struct json_object *g;
+
+	if (!remote)
+		return;
+	sftp_dev_status(remote, &s);
+	g = status_add_group(o, "remote");
+	status_add_string(g, "state", sftp_state_name(s.state));
+	status_add_int(g, "outage_ms", s.outage_ms);
+	status_add_int(g, "reconnects", s.reconnects);
+	status_add_int(g, "channels", s.channels);
+	status_add_int(g, "rtt_us", s.rtt_us);
+	status_add_int(g, "read_rate", s.read_rate);
+	status_add_int(g, "write_rate", s.write_rate);
+	status_add_int(g, "unsynced_bytes", s.unsynced_len);
+	status_add_int(g, "buffer_bytes", s.buffer_len);
+	status_add_string(g, "fsync", s.nofsync ? "no" : "yes");
+	status_add_string(g, "locked", s.locked ? "yes" : "no");
+}
+
 static void add_requests(struct json_object *o, struct loop *loop)
 {
 	struct loop_stats s;
@@ -154,6 +178,7 @@ static struct json_object *collect(struct server *srv)
 	status_add_int(o, "uptime_sec", (uint64_t)(now.tv_sec - srv->started.tv_sec));
 	srv->role->add_status(srv, o);
 	add_device(o, srv->dev);
+	add_remote(o, srv->device.remote);
 	add_crypt(o, &srv->device.crypt);
 	status_add_int(o, "fuse_minor", srv->proto_minor);
 	add_requests(o, srv->loop);

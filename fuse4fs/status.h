@@ -40,6 +40,15 @@ int status_main(const char *mountpoint, bool json);
  * namespace, where the number says nothing. 0 or -errno.
  */
 int status_server(const char *mountpoint, int *ret_pid, char *image, size_t image_size);
+/* How far a server with an image elsewhere is with sending. */
+struct status_progress {
+	uint64_t unsynced_len;		/* bytes not known to be durable there */
+	uint64_t write_rate;		/* bytes a second */
+	uint64_t outage_ms;		/* without a connection; 0: there is one */
+};
+
+/* 0; -ENOENT the image is local; else as status_query. */
+int status_progress(const char *mountpoint, struct status_progress *ret);
 /* Names this process's PID namespace; 0 where /proc does not tell. */
 uint64_t status_pid_namespace(void);
 

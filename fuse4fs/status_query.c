@@ -58,6 +58,27 @@ int status_server(const char *mountpoint, int *ret_pid, char *image, size_t imag
 	return err;
 }
 
+int status_progress(const char *mountpoint, struct status_progress *ret)
+{
+	struct json_object *o, *g;
+	char buf[STATUS_BYTES];
+	int err = status_query(mountpoint, true, buf);
+
+	if (err)
+		return err;
+	o = json_tokener_parse(buf);
+	if (!o || !json_object_object_get_ex(o, "remote", &g)) {
+		json_object_put(o);
+		return -ENOENT;
+	}
+	*ret = (struct status_progress){
+		.unsynced_len = number(g, "unsynced_bytes"), .write_rate = number(g, "write_rate"),
+		.outage_ms = number(g, "outage_ms"),
+	};
+	json_object_put(o);
+	return 0;
+}
+
 int status_main(const char *mountpoint, bool json)
 {
 	char buf[STATUS_BYTES];

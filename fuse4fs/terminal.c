@@ -106,7 +106,7 @@ static int set_mode(int fd, const struct termios *mode)
 }
 
 /* REQUIRES the watched signals to be blocked. */
-static int ask_once(int fd, int signals, const char *prompt, char *buf, size_t size,
+static int ask_once(int fd, int signals, const char *prompt, bool echo, char *buf, size_t size,
 		    size_t *ret_len)
 {
 	struct termios before, quiet;
@@ -115,7 +115,8 @@ static int ask_once(int fd, int signals, const char *prompt, char *buf, size_t s
 	if (tcgetattr(fd, &before) < 0)
 		return -errno;
 	quiet = before;
-	quiet.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK | ECHONL);
+	if (!echo)
+		quiet.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK | ECHONL);
 	quiet.c_lflag |= ICANON | ISIG;
 	err = set_mode(fd, &quiet);
 	if (err)
@@ -124,7 +125,8 @@ static int ask_once(int fd, int signals, const char *prompt, char *buf, size_t s
 	if (!err)
 		err = read_line(fd, signals, buf, size, ret_len);
 	err2 = set_mode(fd, &before);
-	say(fd, "\n");
+	if (!echo || err)
+		say(fd, "\n");
 	return err ? err : err2;
 }
 
@@ -137,7 +139,7 @@ static void watched_signals(sigset_t *set)
 		sigaddset(set, signals[i]);
 }
 
-int terminal_ask(const char *prompt, char *buf, size_t size, size_t *ret_len)
+int terminal_ask(const char *prompt, bool echo, char *buf, size_t size, size_t *ret_len)
 {
 	sigset_t watched, before;
 	int fd = open_terminal(), signals, err;
@@ -153,7 +155,7 @@ int terminal_ask(const char *prompt, char *buf, size_t size, size_t *ret_len)
 	}
 	do {
 		pthread_sigmask(SIG_BLOCK, &watched, &before);
-		err = ask_once(fd, signals, prompt, buf, size, ret_len);
+		err = ask_once(fd, signals, prompt, echo, buf, size, ret_len);
 		if (err)
 			secret_wipe(buf, size);
 		pthread_sigmask(SIG_SETMASK, &before, NULL);	/* may be the end, or a stop */

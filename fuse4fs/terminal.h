@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Asking for a secret on the controlling terminal. */
+/* Asking on the controlling terminal, for secrets above all. */
 #ifndef FUSE4FS_TERMINAL_H
 #define FUSE4FS_TERMINAL_H
 
@@ -10,8 +10,9 @@
 bool terminal_there(void);
 
 /*
- * terminal_ask - print a prompt, read one line with echo off
+ * terminal_ask - print a prompt, read one line
  *
+ * echo     what is typed is shown; false for secrets
  * buf      gets the line without its newline, unterminated; secret memory of the caller
  * ret_len  bytes of it
  *
@@ -21,6 +22,6 @@ bool terminal_there(void);
  * Returns 0; -ENXIO no terminal; -ENODATA end of file instead of a line; -E2BIG the line is
  * longer than size; -EIO and other errors of the terminal.
  */
-int terminal_ask(const char *prompt, char *buf, size_t size, size_t *ret_len);
+int terminal_ask(const char *prompt, bool echo, char *buf, size_t size, size_t *ret_len);
 
 #endif

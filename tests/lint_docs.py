@@ -14,9 +14,9 @@ documented = set(re.findall(r'SET\("([^"]+)"', src))
 documented |= set(re.findall(r'\.name = "([^"]+)"', src))
 man = open("man/fuse4fs.1").read().replace("\\-", "-")
 part = man.split(".SS Mount options", 1)[-1].split("\n.SH", 1)[0]
-listed = set(re.findall(r'^\.TP\n\.BR? "?([a-z_-]+)', part, re.M))
-listed |= set(re.findall(r'^\.TP\n\.BI "?([a-z_-]+)=', part, re.M))
-listed |= set(re.findall(r'^\.TQ\n\.BR? "?([a-z_-]+)', part, re.M))
+listed = set(re.findall(r'^\.TP\n\.BR? "?([A-Za-z_-]+)', part, re.M))
+listed |= set(re.findall(r'^\.TP\n\.BI "?([A-Za-z_-]+)=', part, re.M))
+listed |= set(re.findall(r'^\.TQ\n\.BR? "?([A-Za-z_-]+)', part, re.M))
 for name in sorted(documented - listed):
     problems.append(f"man/fuse4fs.1: option {name} is missing")
 for name in sorted(listed - documented):

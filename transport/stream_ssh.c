@@ -42,7 +42,7 @@ struct stream_ssh {
 	struct stream stream;
 	struct ssh_login *login;
 	unsigned channels;		/* 0: DOWN */
-	const struct stream_sink *sink;
+	struct stream_sink sink;
 	struct chan chans[STREAM_MAX_CHANNELS];
 	struct ssh_counter_struct raw;	/* bytes of the socket */
 	size_t window_step;		/* [init only] see compat_ssh.h */
@@ -89,7 +89,7 @@ static int on_data(ssh_session session, ssh_channel channel, void *data, uint32_
 
 	/* What the server's program complains of is not part of the protocol. */
 	if (!is_stderr && c->state == CHAN_OPEN)
-		s->sink->data(s->sink->arg, (unsigned)(c - s->chans), data, len);
+		s->sink.data(s->sink.arg, (unsigned)(c - s->chans), data, len);
 	c->window_used += len;
 	return (int)len;
 }
@@ -100,7 +100,7 @@ static void chan_closed(struct chan *c, int err)
 
 	c->state = CHAN_CLOSED;
 	c->len = 0;
-	s->sink->closed(s->sink->arg, (unsigned)(c - s->chans), err);
+	s->sink.closed(s->sink.arg, (unsigned)(c - s->chans), err);
 }
 
 static bool is_lost(struct stream_ssh *s)
@@ -162,7 +162,7 @@ static int chan_opening(struct chan *c)
 			continue;
 		}
 		c->state = CHAN_OPEN;
-		s->sink->opened(s->sink->arg, (unsigned)(c - s->chans));
+		s->sink.opened(s->sink.arg, (unsigned)(c - s->chans));
 	}
 	return 0;
 }
@@ -305,7 +305,7 @@ static void ssh_stream_drop(struct stream *stream)
 		*c = (struct chan){ .owner = s };
 	}
 	s->channels = 0;
-	s->sink = NULL;
+	s->sink = (struct stream_sink){ 0 };
 }
 
 static int ssh_stream_start(struct stream *stream, unsigned channels, const struct stream_sink *sink)
@@ -323,7 +323,7 @@ static int ssh_stream_start(struct stream *stream, unsigned channels, const stru
 			return fail_login(s, err);
 	}
 	s->channels = channels;
-	s->sink = sink;
+	s->sink = *sink;
 	return 0;
 }
 
