@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,8 @@ static void note(void *arg, enum sftp_state state, const char *line)
 
 	snprintf(rig->notes + have, sizeof(rig->notes) - have, "%s: %s\n", sftp_state_name(state),
 		 line);
+	if (state == SFTP_LOST && rig->on_lost)
+		rig->on_lost(rig);
 	if (getenv("SFTP_RIG_VERBOSE"))
 		fprintf(stderr, "%s: %s\n", sftp_state_name(state), line);
 }
@@ -50,6 +53,21 @@ bool rig_init(struct sftp_rig *rig, uint64_t size)
 	rig->opt = (struct sftp_options){ .path = rig->image, .deadline_s = 2, .timeout_s = 20,
 					  .notify = note, .notify_arg = rig };
 	return true;
+}
+
+void rig_serve(struct sftp_rig *rig, ...)
+{
+	const char *dir = getenv("BUILDDIR");
+	int n = 1;
+	va_list ap;
+
+	snprintf(rig->tool, sizeof(rig->tool), "%s/tests/tool_sftpd", dir ? dir : ".");
+	rig->argv[0] = rig->tool;
+	va_start(ap, rig);
+	while (n < RIG_ARGS - 1 && (rig->argv[n] = va_arg(ap, const char *)))
+		n++;
+	va_end(ap);
+	rig->argv[n] = NULL;
 }
 
 int rig_open(struct sftp_rig *rig)

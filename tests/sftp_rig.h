@@ -17,16 +17,22 @@ struct sftp_rig {
 	char image[96];			/* of the server */
 	char lock_file[128];
 	const char *argv[RIG_ARGS];	/* of the server; OpenSSH's by default */
+	char tool[256];
 	struct sftp_options opt;
 	struct blkdev *dev;
 	char why[512];
-	char notes[4096];		/* what notify said, a line each */
+	char notes[4096];		/* what notify said, a line each; the first ones */
+	/* Called when all servers have ended and none is started yet. */
+	void (*on_lost)(struct sftp_rig *rig);
+	void *arg;
 };
 
 /* A directory with an image of that many bytes. False: no SFTP server, skip. */
 bool rig_init(struct sftp_rig *rig, uint64_t size);
 /* Closes what is open, removes everything. */
 void rig_fini(struct sftp_rig *rig);
+/* tests/tool_sftpd with these arguments, NULL at the end, instead of OpenSSH's server. */
+void rig_serve(struct sftp_rig *rig, ...) __attribute__((sentinel));
 int rig_open(struct sftp_rig *rig);
 void rig_close(struct sftp_rig *rig);
 /* Bytes of the image as the server's host sees them. */

@@ -20,12 +20,25 @@ static size_t cost(const struct rcache_ent *ent)
 	return sizeof(*ent) + ent->r.len;
 }
 
+static uint8_t *bytes_new(struct rcache *c, uint32_t len)
+{
+	return len == RMAP_REGION_LEN && c->spares ? c->spare[--c->spares] : malloc(len);
+}
+
+static void bytes_free(struct rcache *c, uint8_t *bytes, uint32_t len)
+{
+	if (len == RMAP_REGION_LEN && c->spares < RCACHE_SPARES)
+		c->spare[c->spares++] = bytes;
+	else
+		free(bytes);
+}
+
 static void ent_free(struct rcache *c, struct rcache_ent *ent)
 {
 	unmap(c, ent);
 	list_unlink(&ent->lru);
 	c->mem_len -= cost(ent);
-	free(ent->bytes);
+	bytes_free(c, ent->bytes, ent->r.len);
 	free(ent);
 }
 
@@ -38,6 +51,8 @@ void rcache_clear(struct rcache *c)
 void rcache_fini(struct rcache *c)
 {
 	rcache_clear(c);
+	while (c->spares)
+		free(c->spare[--c->spares]);
 }
 
 static bool make_room(struct rcache *c, size_t len)
@@ -56,7 +71,7 @@ struct rcache_ent *rcache_add(struct rcache *c, uint64_t off, uint32_t len)
 	ent = calloc(1, sizeof(*ent));
 	if (!ent)
 		return NULL;
-	ent->bytes = malloc(len);
+	ent->bytes = bytes_new(c, len);
 	if (!ent->bytes) {
 		free(ent);
 		return NULL;

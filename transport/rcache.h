@@ -30,10 +30,15 @@ struct rcache_ent {
 	bool sent;		/* FILLING: requested, its length is final */
 };
 
+enum { RCACHE_SPARES = 16 };
+
 struct rcache {
 	struct rmap map;
 	struct list lru;	/* VALID ones */
 	size_t mem_len, max_len;
+	/* Memory for a region each: giving it back and taking it again costs page faults. */
+	uint8_t *spare[RCACHE_SPARES];
+	unsigned spares;
 };
 
 void rcache_init(struct rcache *c, size_t max_len);

@@ -10,7 +10,7 @@ enum {
 	WINDOW_MIN = 256 * 1024,
 	WINDOW_MAX = 16 * 1024 * 1024,
 	NEAR_LEN = 512 * 1024,		/* several threads read one file: order is loose */
-	METER_US = 250 * 1000,
+	METER_US = 60 * 1000,
 	METER_IDLE_US = 3 * 1000 * 1000,
 	RTT_WINDOW_US = 10 * 1000 * 1000,
 };
@@ -116,8 +116,8 @@ static uint64_t window_max(const struct sftp_dev *dev)
 	uint64_t flight = meter_rate(&dev->reading, now) * rtt_locked(dev) / 1000000;
 	uint64_t most = MIN((uint64_t)WINDOW_MAX, dev->cache.max_len / 3);
 
-	/* Too little measured yet is no reason to stay slow. */
-	return MIN(MAX(2 * flight, (uint64_t)4 * WINDOW_MIN), most);
+	/* Nothing measured yet is no reason to stay slow. */
+	return MIN(MAX(2 * flight, (uint64_t)(flight ? 2 : 4) * WINDOW_MIN), most);
 }
 
 static struct ahead_track *find_track(struct sftp_dev *dev, uint64_t off)
@@ -152,7 +152,8 @@ void ahead_read_locked(struct sftp_dev *dev, uint64_t off, uint64_t len)
 		return;
 	t->next_off = end;
 	t->ahead_off = MAX(t->ahead_off, end);
-	if (t->window_len && t->ahead_off > end + t->window_len / 2)
+	/* Most of the window has to be on its way all the time; but not a request a page. */
+	if (t->window_len && t->ahead_off > end + t->window_len - t->window_len / 8)
 		return;
 	t->window_len = MIN(MAX(2 * t->window_len, (uint64_t)WINDOW_MIN), window_max(dev));
 	to = MIN(end + t->window_len, dev->dev.info.size);

@@ -15,6 +15,7 @@
 
 enum {
 	POLL_MS = 5000,		/* at most: poll's clock stands still while the machine sleeps */
+	FIRST_MS = 40,		/* after a loss; most are short */
 	BACKOFF_MIN_MS = 200,
 	BACKOFF_MAX_MS = 10000,
 	SUSPECT_MS = 3000,
@@ -311,7 +312,7 @@ static int64_t jitter(int64_t ms)
 
 static void plan_attempt(struct sftp_dev *dev)
 {
-	dev->attempt_ms = boot_ms() + jitter(dev->backoff_ms ? dev->backoff_ms : BACKOFF_MIN_MS);
+	dev->attempt_ms = boot_ms() + jitter(dev->backoff_ms ? dev->backoff_ms : FIRST_MS);
 	dev->backoff_ms = MIN(BACKOFF_MAX_MS, MAX(BACKOFF_MIN_MS, 2 * dev->backoff_ms));
 }
 
