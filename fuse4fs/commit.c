@@ -25,7 +25,7 @@ enum { PAGE = 4096, SPARE_MAX = 1 << 20 };
 void commit_abort_locked(struct txn_mgr *m, int err)
 {
 	if (!m->aborted)
-		m->aborted = err < 0 && err != -EUCLEAN ? err : -EIO;
+		m->aborted = err < 0 && err != -EUCLEAN && err != -ESHUTDOWN ? err : -EIO;
 	cond_broadcast(&m->opened);
 	cond_broadcast(&m->done);
 	cond_signal(&m->drained);
@@ -40,15 +40,27 @@ static bool go_readonly(struct fs *fs)
 	return atomic_compare_exchange_strong(&fs->state, &rw, FS_RO);
 }
 
+/* True when this is the first abort. */
+static bool stop_writing(struct txn_mgr *m, int err)
+{
+	bool first;
+	int kept;
+
+	mutex_lock(&m->lock);
+	first = !m->aborted;
+	commit_abort_locked(m, err);
+	kept = m->aborted;
+	mutex_unlock(&m->lock);
+	if (first && err != -ESHUTDOWN && m->writer->ops->failed)
+		m->writer->ops->failed(m->writer, kept);
+	return first;
+}
+
 void txn_abort(struct fs *fs, int err)
 {
-	struct txn_mgr *m = fs->txns;
-
-	if (!m)
+	if (!fs->txns)
 		return;
-	mutex_lock(&m->lock);
-	commit_abort_locked(m, err);
-	mutex_unlock(&m->lock);
+	stop_writing(fs->txns, err);
 	go_readonly(fs);
 }
 
@@ -66,13 +78,7 @@ bool commit_aborted(struct txn_mgr *m)
  * superblock whatever errors= is, for going on is not possible here. Returns err. */
 static int fail(struct txn_mgr *m, int err, const char *what)
 {
-	bool first;
-
-	mutex_lock(&m->lock);
-	first = !m->aborted;
-	commit_abort_locked(m, err);
-	mutex_unlock(&m->lock);
-	if (!first)
+	if (!stop_writing(m, err))
 		return err;
 	fs_error(m->fs, err == -EUCLEAN ? err : -EIO, 0, 0,
 		 "%s failed (%s), nothing more is written", what, strerror(-err));

@@ -33,6 +33,9 @@ struct commit_writer_ops {
 	 * one thread at a time, no lock held. An error aborts for good. It must stop
 	 * writing when commit_aborted(). */
 	int (*write)(struct commit_writer *w, struct commit *c);
+	/* Writing has stopped for good because of err: notes that where its own state is
+	 * kept, if that can still be written. Once, no lock held. NULL: nothing to note. */
+	void (*failed)(struct commit_writer *w, int err);
 	/* Adds what it knows. NULL: nothing. */
 	void (*stats)(struct commit_writer *w, struct txn_stats *st);
 	/* After the last write: 0 or -errno. Frees w. aborted: writes nothing. */
@@ -43,6 +46,7 @@ struct commit_writer {
 	const struct commit_writer_ops *ops;
 	struct fs *fs;
 	unsigned max_blocks;	/* hard bound of a transaction; 0: none of its own */
+	unsigned max_handle;	/* blocks that always fit, for one handle alone; 0: any */
 	uint32_t first_tid;
 };
 

@@ -41,7 +41,7 @@ int fs_shutdown(struct fs *fs, bool flush)
 		ret = fs_sync(fs);
 	if (atomic_exchange(&fs->state, FS_SHUTDOWN) == FS_SHUTDOWN)
 		return ret;
-	txn_abort(fs, -EIO);
+	txn_abort(fs, -ESHUTDOWN);
 	fs_log(fs, FS_LOG_WARN, "shut down on request");
 	return ret;
 }

@@ -215,17 +215,42 @@ static void journal_stats(struct commit_writer *w, struct txn_stats *st)
 	mutex_unlock(&j->lock);
 }
 
-int journal_set_tail(struct journal *j, uint32_t start, uint32_t tid)
+static int write_super(struct journal *j) REQUIRES(j->super_lock)
 {
-	struct jbd2_super *js = log_super(&j->log);
 	uint32_t len, bs = j->log.block_size;
 	int err;
 
-	js->s_start = htobe32(start);
-	js->s_sequence = htobe32(tid);
 	log_seal_super(&j->log);
-	err = blkdev_write(j->fs->dev, js, bs, log_pblk(&j->log, 0, &len) * bs);
+	err = blkdev_write(j->fs->dev, j->log.super_block, bs, log_pblk(&j->log, 0, &len) * bs);
 	return err ? err : blkdev_flush(j->fs->dev);
+}
+
+int journal_set_tail(struct journal *j, uint32_t start, uint32_t tid)
+{
+	struct jbd2_super *js = log_super(&j->log);
+	int err = -EIO;
+
+	mutex_lock(&j->super_lock);
+	if (!j->failed) {
+		js->s_start = htobe32(start);
+		js->s_sequence = htobe32(tid);
+		err = write_super(j);
+	}
+	mutex_unlock(&j->super_lock);
+	return err;
+}
+
+/* What the next mount is to know, the kernel's too: it marks the file system. If it cannot
+ * be written, the ext4 superblock may still say it. */
+static void journal_failed(struct commit_writer *w, int err)
+{
+	struct journal *j = to_journal(w);
+
+	mutex_lock(&j->super_lock);
+	j->failed = true;
+	log_super(&j->log)->s_errno = htobe32((uint32_t)err);
+	(void)write_super(j);
+	mutex_unlock(&j->super_lock);
 }
 
 static void journal_free(struct journal *j)
@@ -242,6 +267,7 @@ static void journal_free(struct journal *j)
 	free(j->home);
 	free(j->revokes);
 	mutex_fini(&j->lock);
+	mutex_fini(&j->super_lock);
 	cond_fini(&j->wake);
 	cond_fini(&j->room);
 	free(j);
@@ -266,6 +292,7 @@ static int journal_close(struct commit_writer *w, bool aborted)
 
 static const struct commit_writer_ops journal_ops = {
 	.write = journal_write,
+	.failed = journal_failed,
 	.stats = journal_stats,
 	.close = journal_close,
 };
@@ -343,6 +370,7 @@ int journal_open(struct fs *fs, struct commit_writer **ret)
 	j->fs = fs;
 	list_init(&j->logged);
 	mutex_init(&j->lock);
+	mutex_init(&j->super_lock);
 	cond_init(&j->wake);
 	cond_init(&j->room);
 	err = log_open(&j->log, fs->e2, fs->dev, fs->dev, why, sizeof(why));
@@ -360,7 +388,7 @@ int journal_open(struct fs *fs, struct commit_writer **ret)
 	}
 	j->w = (struct commit_writer){
 		.ops = &journal_ops, .fs = fs, .max_blocks = log_max_blocks(j),
-		.first_tid = j->next_tid,
+		.max_handle = log_max_handle(j), .first_tid = j->next_tid,
 	};
 	*ret = &j->w;
 	return 0;

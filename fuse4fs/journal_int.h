@@ -9,7 +9,8 @@
  * that is home.
  *
  * j->lock is taken with none of the others held and none is taken inside it; no device
- * is called with it held.
+ * is called with it held. super_lock is a leaf and the one lock held over a write, of one
+ * block: what is written last must be what was decided last.
  */
 #ifndef FUSE4FS_JOURNAL_INT_H
 #define FUSE4FS_JOURNAL_INT_H
@@ -48,11 +49,13 @@ struct table {
 struct journal {
 	struct commit_writer w;		/* first */
 	struct fs *fs;			/* [init only] */
-	struct log log;			/* [init only]; super_block: who updates the tail */
+	struct log log;			/* [init only]; super_block: super_lock */
 	uint32_t capacity;		/* [init only] blocks of the ring */
 	size_t max_pending;		/* [init only] blocks: commits wait beyond */
 	uint8_t *out;			/* [committer] OUT_BYTES, log blocks to be written */
 	uint8_t *home;			/* [checkpointer] HOME_BYTES, blocks on their way */
+	struct mutex super_lock;	/* held while log's superblock changes and is written */
+	bool failed;			/* [super_lock] it says so; no tail is written any more */
 	uint64_t *revokes;		/* [committer] of the transaction being written */
 	size_t nrevokes, revokes_size;
 
@@ -96,6 +99,8 @@ void table_sweep(struct table *t);
 uint64_t log_space(const struct journal *j, const struct commit *c, size_t nrevokes);
 /* Most blocks that a transaction may change: a quarter of the log, as jbd2 has it. */
 unsigned log_max_blocks(const struct journal *j);
+/* Most that one handle alone may: what fits an empty log whatever is revoked with it. */
+unsigned log_max_handle(const struct journal *j);
 /* All of c but the commit block, from ring block `start` on. Not flushed. */
 int log_write(struct journal *j, struct commit *c, uint32_t start, uint32_t *ret_crc);
 /* The commit block, at ring block lblk. Not flushed. crc: of log_write. */

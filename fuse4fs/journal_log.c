@@ -14,7 +14,7 @@
 #include "csum.h"
 #include "journal_int.h"
 
-enum { UUID_SIZE = 16, JBD2_SHARE = 4 };
+enum { UUID_SIZE = 16, JBD2_SHARE = 4, OVERHEAD_SHARE = 16 };
 
 /* Log blocks being gathered. */
 struct out {
@@ -66,6 +66,13 @@ uint64_t log_space(const struct journal *j, const struct commit *c, size_t nrevo
 unsigned log_max_blocks(const struct journal *j)
 {
 	return j->capacity / JBD2_SHARE;
+}
+
+/* Descriptors take one block in tags_per_block (at least 61), revokes of all that a live
+ * log can hold one in revokes_per_block (at least 125). */
+unsigned log_max_handle(const struct journal *j)
+{
+	return j->capacity - j->capacity / OVERHEAD_SHARE;
 }
 
 /* n blocks from ring block lblk on, which do not wrap around. */

@@ -87,6 +87,8 @@ int txn_begin(struct fs *fs, unsigned credits, struct handle *h)
 
 	if (err)
 		return err;
+	if (m->writer->max_handle && credits > m->writer->max_handle)
+		return -ENOSPC;
 	mutex_lock(&m->lock);
 	t = wait_room(m, credits);
 	if (t) {

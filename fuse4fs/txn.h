@@ -43,8 +43,9 @@ int txn_close(struct txn_mgr *m);
 /*
  * txn_begin - start a change of at most `credits` blocks
  *
- * Returns 0; -EROFS, -EIO by fs state; -EINTR never. Blocks while a commit is
- * closing, or the running transaction is full (then commits it).
+ * Returns 0; -EROFS, -EIO by fs state; -ENOSPC more credits than the journal can ever
+ * hold; -EINTR never. Blocks while a commit is closing, or the running transaction is
+ * full (then commits it).
  */
 int txn_begin(struct fs *fs, unsigned credits, struct handle *h);
 /* More credits without waiting; -EAGAIN: stop at a consistent point, begin anew. */
@@ -79,7 +80,8 @@ int txn_commit_now(struct fs *fs);
 int txn_flush(struct fs *fs);
 /* tid of the running transaction. */
 uint32_t txn_current(struct fs *fs);
-/* Stop writing for good (I6): later begins give -EROFS, commits -EIO. */
+/* Stop writing for good (I6): later begins give -EROFS, commits -EIO. A journal remembers
+ * err, so that the next mount knows; -ESHUTDOWN is no error. */
 void txn_abort(struct fs *fs, int err);
 
 struct txn_stats {

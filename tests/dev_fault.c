@@ -15,6 +15,9 @@ struct dev_fault {
 	uint64_t nth, calls;	/* [lock] */
 	int err;		/* [lock] */
 	bool forever, fired;	/* [lock] */
+	bool (*allow)(void *arg, uint64_t off, uint64_t len);	/* [lock] NULL: all */
+	void *allow_arg;
+	uint64_t strays;	/* [lock] */
 };
 
 static struct dev_fault *to_fault(struct blkdev *dev)
@@ -39,6 +42,17 @@ static int judge(struct blkdev *dev, enum dev_fault_op op)
 	return err;
 }
 
+/* One that changes bytes goes through. */
+static void watch(struct blkdev *dev, uint64_t off, uint64_t len)
+{
+	struct dev_fault *f = to_fault(dev);
+
+	pthread_mutex_lock(&f->lock);
+	if (f->fired && f->allow && !f->allow(f->allow_arg, off, len))
+		f->strays++;
+	pthread_mutex_unlock(&f->lock);
+}
+
 static int fault_read(struct blkdev *dev, void *buf, size_t len, uint64_t off)
 {
 	int err = judge(dev, DEV_FAULT_READ);
@@ -50,7 +64,10 @@ static int fault_write(struct blkdev *dev, const void *buf, size_t len, uint64_t
 {
 	int err = judge(dev, DEV_FAULT_WRITE);
 
-	return err ? err : blkdev_write(to_fault(dev)->lower, buf, len, off);
+	if (err)
+		return err;
+	watch(dev, off, len);
+	return blkdev_write(to_fault(dev)->lower, buf, len, off);
 }
 
 static int fault_flush(struct blkdev *dev)
@@ -64,7 +81,10 @@ static int fault_discard(struct blkdev *dev, uint64_t off, uint64_t len)
 {
 	int err = judge(dev, DEV_FAULT_DISCARD);
 
-	return err ? err : blkdev_discard(to_fault(dev)->lower, off, len);
+	if (err)
+		return err;
+	watch(dev, off, len);
+	return blkdev_discard(to_fault(dev)->lower, off, len);
 }
 
 static int fault_close(struct blkdev *dev)
@@ -112,6 +132,7 @@ void dev_fault_arm(struct blkdev *dev, unsigned ops, uint64_t nth, int err, bool
 	f->err = err;
 	f->forever = forever;
 	f->fired = false;
+	f->strays = 0;
 	pthread_mutex_unlock(&f->lock);
 }
 
@@ -144,4 +165,26 @@ bool dev_fault_fired(struct blkdev *dev)
 	fired = f->fired;
 	pthread_mutex_unlock(&f->lock);
 	return fired;
+}
+
+void dev_fault_watch(struct blkdev *dev, bool (*allow)(void *arg, uint64_t off, uint64_t len),
+		     void *arg)
+{
+	struct dev_fault *f = to_fault(dev);
+
+	pthread_mutex_lock(&f->lock);
+	f->allow = allow;
+	f->allow_arg = arg;
+	pthread_mutex_unlock(&f->lock);
+}
+
+uint64_t dev_fault_strays(struct blkdev *dev)
+{
+	struct dev_fault *f = to_fault(dev);
+	uint64_t n;
+
+	pthread_mutex_lock(&f->lock);
+	n = f->strays;
+	pthread_mutex_unlock(&f->lock);
+	return n;
 }

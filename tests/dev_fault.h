@@ -37,4 +37,13 @@ uint64_t dev_fault_count(struct blkdev *dev);
 /* Whether a call has failed since dev_fault_arm. */
 bool dev_fault_fired(struct blkdev *dev);
 
+/*
+ * From now on, writes and discards that begin after a call has failed are strays unless
+ * allow says that one may touch these bytes. They go through all the same.
+ */
+void dev_fault_watch(struct blkdev *dev, bool (*allow)(void *arg, uint64_t off, uint64_t len),
+		     void *arg);
+/* Strays since dev_fault_arm. */
+uint64_t dev_fault_strays(struct blkdev *dev);
+
 #endif

@@ -4,8 +4,8 @@
  * completes without meeting the fault. See unit_ops.h for what an operation starts from.
  *
  * A failed read costs that operation and nothing else. A failed write or flush of metadata
- * ends writing (I6); what had been synced before is there after e2fsck, and so is a
- * consistent tree.
+ * ends writing but for the superblocks (I6); what had been synced before is there after
+ * e2fsck, and so is a consistent tree.
  *
  * UNIT_OP=name runs one operation, UNIT_N=n one fault of it (messages with UNIT_VERBOSE=1).
  * Without UNIT_FULL=1 the sweeps over writes leave out every other fault, and some images:
@@ -26,6 +26,7 @@
 
 #include "dev_fault.h"
 #include "inode.h"
+#include "jbd2_format.h"
 #include "unit_fork.h"
 #include "unit_image.h"
 #include "unit_ops.h"
@@ -54,6 +55,7 @@ static const struct variant {
 };
 
 static struct blkdev *images[ARRAY_LEN(variants)];
+static uint64_t journal_at[ARRAY_LEN(variants)];	/* byte its superblock starts at, or 0 */
 
 struct fault_case {
 	const struct variant *v;
@@ -173,6 +175,31 @@ static void check_after_crash(const struct fault_case *c)
 	UNIT_CHECK(fs_close(fs) == 0, "read-only close");
 }
 
+/* What an abort may still write: both superblocks, to say why (I6). */
+static bool may_follow(void *arg, uint64_t off, uint64_t len)
+{
+	const struct fault_case *c = arg;
+	uint64_t journal = journal_at[c->v - variants];
+
+	if (off == SUPERBLOCK_OFFSET && len == SUPERBLOCK_SIZE)
+		return true;
+	return journal && off == journal && len == (uint64_t)EXT2_BLOCK_SIZE(unit_super(c->image));
+}
+
+/* The journal remembers an error that it could write down. */
+static void check_abort_recorded(struct fault_case *c, struct blkdev *dev)
+{
+	const struct jbd2_super *js = (void *)(dev_mem_data(c->image) +
+					       journal_at[c->v - variants]);
+
+	UNIT_CHECK(!dev_fault_strays(dev), "%llu writes after the abort",
+		   (unsigned long long)dev_fault_strays(dev));
+	if (c->forever)
+		return;
+	UNIT_CHECK(unit_super(c->image)->s_state & htole16(EXT2_ERROR_FS), "nothing recorded");
+	UNIT_CHECK(!c->v->journal || js->s_errno, "the journal does not know");
+}
+
 static int write_case(void *arg)
 {
 	struct fault_case *c = arg;
@@ -184,6 +211,7 @@ static int write_case(void *arg)
 	UNIT_CHECK(!dev_fault_open(c->image, false, &dev), "memory");
 	fs = unit_fs_must_open(dev, &(struct fs_options){ .errors = c->errors, .commit_sec = 1000 });
 	make_durable(fs);
+	dev_fault_watch(dev, may_follow, c);
 	dev_fault_arm(dev, DEV_FAULT_WRITE | DEV_FAULT_FLUSH, c->n, -EIO, c->forever);
 	err = c->op->run(fs);
 	sync_err = fs_sync(fs);
@@ -200,6 +228,8 @@ static int write_case(void *arg)
 	err = fs_close(fs);
 	UNIT_CHECK(err || fired || !dev_fault_fired(dev), "close did not tell");
 	fired = dev_fault_fired(dev);
+	if (state == FS_RO)
+		check_abort_recorded(c, dev);
 	blkdev_close(dev);
 	check_after_crash(c);
 	return fired ? FIRED : UNIT_PASS;
@@ -398,8 +428,16 @@ static void test_policies(void **state)
 
 static int make_images(void **state)
 {
-	for (size_t i = 0; i < ARRAY_LEN(variants); i++)
+	for (size_t i = 0; i < ARRAY_LEN(variants); i++) {
+		AUTOFREE char *blocks = NULL;
+
 		images[i] = unit_mkfs_populated(IMAGE_SIZE, variants[i].args);
+		if (!variants[i].journal)
+			continue;
+		blocks = unit_debugfs_ask(images[i], "blocks <8>");
+		journal_at[i] = strtoull(blocks, NULL, 10) *
+			EXT2_BLOCK_SIZE(unit_super(images[i]));
+	}
 	return 0;
 }
 
