@@ -35,8 +35,8 @@ struct recover_result {
  * journal stays when the file system's is changed.
  * Returns 0 (result filled, also when clean); -EUCLEAN journal superblock, map or a
  * complete transaction damaged; -EOPNOTSUPP unknown journal feature, external journal,
- * or fast-commit records that would be needed; -EIO; -ENOMEM. Only I/O errors and a
- * wrong checksum of a data block are noticed after writing has begun.
+ * or fast-commit records that would be needed; -EIO; -ENOMEM. Only I/O errors are
+ * noticed after writing has begun.
  * Crash in the middle: the journal is still there and replays again.
  */
 int recover_journal(ext2_filsys e2, struct blkdev *src, struct blkdev *dst,

@@ -24,6 +24,7 @@ struct log_block {
 	uint32_t csum;		/* of its tag, v2 and v3 */
 	uint32_t order;		/* later ones replace earlier ones */
 	uint8_t flags;		/* JBD2_TAG_* */
+	bool bad;		/* not what its tag's checksum says */
 };
 
 struct log {
@@ -98,6 +99,8 @@ int log_update_fs_super(struct log *log, bool clear_recovery, bool set_error);
 
 /* recover_scan.c: fills blocks, revokes, end_tid, torn. Nothing is written. */
 int log_scan(struct log *log);
+/* data, read from the log, is what lb's tag says. */
+bool log_copy_ok(const struct log *log, const struct log_block *lb, const uint8_t *data);
 /* recover_replay.c: writes what was scanned home. Not flushed. */
 int log_replay(struct log *log, struct recover_result *result);
 /* recover_fc.c: 1 when fast commits follow the last complete transaction, 0, -errno. */

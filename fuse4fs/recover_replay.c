@@ -9,7 +9,6 @@
 #include <errno.h>
 
 #include "blkdev.h"
-#include "csum.h"
 #include "recover_int.h"
 
 enum { BATCH_BYTES = 4 << 20, STAGE_BYTES = 1 << 20 };
@@ -70,15 +69,24 @@ static int check_homes(struct log *log)
 	return 0;
 }
 
-static bool csum_ok(const struct log *log, const struct log_block *lb, const uint8_t *data)
+static int bad_copy(struct log *log, const struct log_block *lb)
 {
-	uint32_t tid_be = htobe32(lb->tid), sum;
+	return log_fail(log, -EUCLEAN, "the journal is damaged (the copy of block %llu in "
+			"transaction %u has a wrong checksum); run e2fsck -f",
+			(unsigned long long)lb->home, lb->tid);
+}
 
-	if (!log_has_csum(log))
-		return true;
-	sum = csum_crc32c(csum_crc32c(log->seed, &tid_be, sizeof(tid_be)), data,
-			  log->block_size);
-	return lb->csum == (log->incompat & JBD2_INCOMPAT_CSUM_V3 ? sum : (sum & 0xffff));
+/* Damage is damage, even of a copy that a later one replaces; what is revoked is not
+ * looked at. Before anything is written. */
+static int check_copies(struct log *log)
+{
+	for (size_t i = 0; i < log->nlog_blocks; i++) {
+		const struct log_block *lb = &log->blocks[i];
+
+		if (lb->bad && !revoke_test(&log->revokes, lb->home, lb->tid))
+			return bad_copy(log, lb);
+	}
+	return 0;
 }
 
 /* A block whose first bytes are the magic number stands in the log with zeros there. */
@@ -87,10 +95,8 @@ static int take(struct batch *b, uint32_t i, const uint8_t *data)
 	const struct log_block *lb = &b->blocks[i];
 	uint32_t bs = b->log->block_size, magic_be = htobe32(JBD2_MAGIC);
 
-	if (!csum_ok(b->log, lb, data))
-		return log_fail(b->log, -EUCLEAN, "the journal is damaged (the copy of block %llu "
-				"in transaction %u has a wrong checksum); run e2fsck -f",
-				(unsigned long long)lb->home, lb->tid);
+	if (!log_copy_ok(b->log, lb, data))
+		return bad_copy(b->log, lb);
 	memcpy(b->data + (size_t)i * bs, data, bs);
 	if (lb->flags & JBD2_TAG_ESCAPE)
 		memcpy(b->data + (size_t)i * bs, &magic_be, sizeof(magic_be));
@@ -170,6 +176,9 @@ int log_replay(struct log *log, struct recover_result *result)
 	AUTOFREE uint32_t *by_lblk = NULL;
 	int err;
 
+	err = check_copies(log);
+	if (err)
+		return err;
 	choose(log, result);
 	err = check_homes(log);
 	if (err || !log->nlog_blocks)

@@ -111,17 +111,32 @@ static void decode_tag(const struct log *log, const uint8_t *raw, uint64_t *ret_
 	*ret_csum = be16toh(tag.t_checksum);
 }
 
-/* Passes over one block of data, into the v1 checksum if that is on. */
-static int skip_data(struct walk *w, bool sum)
+bool log_copy_ok(const struct log *log, const struct log_block *lb, const uint8_t *data)
 {
+	uint32_t tid_be = htobe32(lb->tid), sum;
+
+	if (!log_has_csum(log))
+		return true;
+	sum = csum_crc32c(csum_crc32c(log->seed, &tid_be, sizeof(tid_be)), data,
+			  log->block_size);
+	return lb->csum == (log->incompat & JBD2_INCOMPAT_CSUM_V3 ? sum : (sum & 0xffff));
+}
+
+/* The data of the block noted last: into the v1 checksum, or against its own. */
+static int pass_data(struct walk *w, bool sum)
+{
+	struct log_block *lb = &w->log->blocks[w->log->nlog_blocks - 1];
 	const uint8_t *data;
 	int ret;
 
-	if (sum) {
+	if (sum || (log_has_csum(w->log) && !w->ended)) {
 		ret = next_block(w, &data);
-		if (ret == STEP_ON)
+		if (ret)
+			return ret;
+		if (sum)
 			w->crc = ext2fs_crc32_be(w->crc, data, w->log->block_size);
-		return ret;
+		lb->bad = !log_copy_ok(w->log, lb, data);
+		return STEP_ON;
 	}
 	if (w->left == 0)
 		return STEP_END;
@@ -154,7 +169,7 @@ static int do_descriptor(struct walk *w)
 		ret = note_block(w, home, flags, csum);
 		if (ret)
 			return ret;
-		ret = skip_data(w, sum);
+		ret = pass_data(w, sum);
 		if (ret)
 			return ret;
 		pos += tag_size;

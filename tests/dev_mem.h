@@ -10,5 +10,8 @@ int dev_mem_open(uint64_t size, struct blkdev **ret);
 
 /* Its bytes, for a test to look at or damage; gone with the device. */
 uint8_t *dev_mem_data(struct blkdev *dev);
+/* Nobody changes them between the two: a copy is of one instant. */
+void dev_mem_hold(struct blkdev *dev);
+void dev_mem_release(struct blkdev *dev);
 
 #endif

@@ -190,17 +190,20 @@ struct blkdev *unit_mkfs(uint64_t size, const char *args)
 struct blkdev *unit_copy(struct blkdev *dev, uint64_t size)
 {
 	size_t npages = div_up(size, PAGE);
-	AUTOFREE uint64_t *touched = touched_pages(dev_mem_data(dev), npages);
+	AUTOFREE uint64_t *touched = NULL;
 	struct blkdev *copy;
 
 	if (dev_mem_open(size, &copy))
 		unit_die("no memory for an image");
+	dev_mem_hold(dev);
+	touched = touched_pages(dev_mem_data(dev), npages);
 	for (size_t i = 0; i < npages; i++) {
 		uint64_t off = (uint64_t)i * PAGE, len = MIN(size - off, (uint64_t)PAGE);
 
 		if (touched[i] >> 62 && !is_zero(dev_mem_data(dev) + off, len))
 			memcpy(dev_mem_data(copy) + off, dev_mem_data(dev) + off, len);
 	}
+	dev_mem_release(dev);
 	return copy;
 }
 

@@ -23,7 +23,7 @@ static inline struct ext2_super_block *unit_super(struct blkdev *dev)
 }
 /* What a crash would leave of it after some synced changes: with a journal, one to replay. */
 struct blkdev *unit_crashed(struct blkdev *dev);
-/* A copy of the first size bytes. */
+/* A copy of the first size bytes, of one instant. */
 struct blkdev *unit_copy(struct blkdev *dev, uint64_t size);
 
 /* Runs `debugfs -w` with one command a line. Its exit status says nothing. */
