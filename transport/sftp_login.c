@@ -141,6 +141,9 @@ int login_attempt(struct sftp_dev *dev)
 		link_set_state(dev, SFTP_CHECKING, NULL);
 	if (!err)
 		err = check_file(dev, &stat, &limits, &probe);
+	if (err && !dev->reached && !dev->why[0])
+		link_explain(dev, err, err == -EPROTO ? "the server does not speak SFTP properly" :
+				       "the connection failed while the image was opened");
 	if (err)
 		link_end(dev);
 	ident_free(probe);
