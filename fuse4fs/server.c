@@ -21,6 +21,7 @@
 #include "loop.h"
 #include "mount.h"
 #include "server_end.h"
+#include "server_layer.h"
 
 enum { WHY_BYTES = 512, AGREE_MS = 10000 };
 
@@ -59,6 +60,11 @@ static int open_device(struct server *srv, char *why)
 
 	if (err)
 		return err;
+	err = server_layer(&srv->device.dev, why, WHY_BYTES);
+	if (err) {
+		device_close(&srv->device);
+		return err;
+	}
 	srv->dev = srv->device.dev;
 	srv->dev->before_wait = loop_before_wait;
 	return 0;
