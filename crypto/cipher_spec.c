@@ -54,13 +54,13 @@ static int find_algo(const char *name, size_t name_len, size_t key_len)
 static int find_mode(const char *mode, struct cipher_spec *spec)
 {
 	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
-		if (strcmp(mode, modes[i].name))
+		if (strcmp(mode, modes[i].name) != 0)
 			continue;
 		spec->mode = modes[i].mode;
 		spec->iv = modes[i].iv;
 		return 0;
 	}
-	if (strncmp(mode, essiv, sizeof(essiv) - 1))
+	if (strncmp(mode, essiv, sizeof(essiv) - 1) != 0)
 		return -EOPNOTSUPP;
 	spec->mode = GCRY_CIPHER_MODE_CBC;
 	spec->iv = CIPHER_IV_ESSIV;

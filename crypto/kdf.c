@@ -48,16 +48,17 @@ static int check_pbkdf2(const struct kdf *kdf, const struct luks_limits *limits,
 			size_t out_len, char *why, size_t why_len)
 {
 	size_t digest_len = hash_len(kdf->hash);
-	size_t blocks = (out_len + digest_len - 1) / digest_len;
+	uint64_t blocks = (out_len + digest_len - 1) / digest_len, total;
 
 	if (!kdf->iterations || kdf->iterations > UINT32_MAX) {
 		snprintf(why, why_len, "pbkdf2 with %llu iterations is not defined",
 			 (unsigned long long)kdf->iterations);
 		return -EINVAL;
 	}
-	if (kdf->iterations * blocks > limits->pbkdf2_iterations) {
+	total = kdf->iterations * blocks;
+	if (total > limits->pbkdf2_iterations) {
 		snprintf(why, why_len, "pbkdf2 wants %llu iterations, the limit is %llu",
-			 (unsigned long long)(kdf->iterations * blocks),
+			 (unsigned long long)total,
 			 (unsigned long long)limits->pbkdf2_iterations);
 		return -E2BIG;
 	}
@@ -67,15 +68,16 @@ static int check_pbkdf2(const struct kdf *kdf, const struct luks_limits *limits,
 /* What the machine could give without swapping, KiB; 0: nobody says. */
 static uint64_t available_kib(void)
 {
-	unsigned long long kib = 0;
+	static const char field[] = "MemAvailable:";
+	uint64_t kib = 0;
 	char line[128];
 	FILE *f = fopen("/proc/meminfo", "re");
 
 	if (!f)
 		return 0;
 	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
-			break;
+		if (!strncmp(line, field, sizeof(field) - 1))
+			kib = strtoull(line + sizeof(field) - 1, NULL, 10);
 	fclose(f);
 	return kib;
 }

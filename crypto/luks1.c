@@ -37,10 +37,10 @@ static int decode_slot(const struct luks1_slot_disk *d, int number, struct luks 
 	k->number = number;
 	k->priority = LUKS_PRIORITY_NORMAL;
 	k->key_bits = k->area_key_bits = info->key_bits;
-	strcpy(k->kdf, kdf_name(KDF_PBKDF2));
-	strcpy(k->kdf_hash, info->hash);
-	strcpy(k->af_hash, info->hash);
-	strcpy(k->area_cipher, info->cipher);
+	luks_copy(k->kdf, sizeof(k->kdf), kdf_name(KDF_PBKDF2));
+	luks_copy(k->kdf_hash, sizeof(k->kdf_hash), info->hash);
+	luks_copy(k->af_hash, sizeof(k->af_hash), info->hash);
+	luks_copy(k->area_cipher, sizeof(k->area_cipher), info->cipher);
 	k->iterations = s->kdf.iterations = be32toh(d->iterations_be32);
 	k->af_stripes = s->stripes = stripes;
 	s->key_len = info->key_bits / 8;
@@ -77,8 +77,8 @@ static void decode_segment(const struct luks1_disk *d, struct luks *luks)
 
 	luks->info.nsegments = 1;
 	luks->data_segment = 0;
-	strcpy(seg->type, "crypt");
-	strcpy(seg->cipher, luks->info.cipher);
+	luks_copy(seg->type, sizeof(seg->type), "crypt");
+	luks_copy(seg->cipher, sizeof(seg->cipher), luks->info.cipher);
 	seg->off = (uint64_t)be32toh(d->data_sec_be32) * LUKS1_SECTOR;
 	seg->dynamic = true;
 	seg->sector_len = LUKS1_SECTOR;
@@ -94,6 +94,7 @@ int luks1_decode(const uint8_t *buf, size_t len, struct luks *luks, char *why, s
 	struct luks_info *info = &luks->info;
 	struct luks1_disk d;
 	uint32_t key_len;
+	size_t cipher_len;
 	int err = 0;
 
 	if (len < sizeof(d))
@@ -111,8 +112,9 @@ int luks1_decode(const uint8_t *buf, size_t len, struct luks *luks, char *why, s
 	luks_text(info->uuid, sizeof(info->uuid), d.uuid, sizeof(d.uuid));
 	luks_text(info->hash, sizeof(info->hash), d.hash, sizeof(d.hash));
 	luks_text(info->cipher, sizeof(info->cipher), d.cipher, sizeof(d.cipher));
-	strcat(info->cipher, "-");
-	luks_text(info->cipher + strlen(info->cipher), sizeof(d.mode), d.mode, sizeof(d.mode));
+	cipher_len = strlen(info->cipher);
+	info->cipher[cipher_len] = '-';
+	luks_text(info->cipher + cipher_len + 1, sizeof(d.mode), d.mode, sizeof(d.mode));
 	info->key_bits = key_len * 8;
 	info->header_len = sizeof(d);
 	luks->areas_off = 2 * LUKS1_SECTOR;

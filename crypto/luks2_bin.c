@@ -28,7 +28,7 @@ int luks2_bin_decode(const uint8_t *buf, uint64_t off, struct luks2_bin *ret, ch
 
 	memcpy(&d, buf, sizeof(d));
 	ret->secondary = !memcmp(d.magic, LUKS2_MAGIC_SECONDARY, LUKS_MAGIC_LEN);
-	if (!ret->secondary && memcmp(d.magic, LUKS_MAGIC, LUKS_MAGIC_LEN)) {
+	if (!ret->secondary && memcmp(d.magic, LUKS_MAGIC, LUKS_MAGIC_LEN) != 0) {
 		snprintf(why, why_len, "no magic");
 		return -EINVAL;
 	}
@@ -73,7 +73,7 @@ int luks2_csum_check(const struct luks2_bin *bin, const uint8_t *buf, char *why,
 		return err;
 	hash_compute(hash, pieces, 3, digest);
 	hash_free(hash);
-	if (memcmp(digest, buf + at, hash_len(algo)))
+	if (memcmp(digest, buf + at, hash_len(algo)) != 0)
 		return damaged(why, why_len, "its checksum does not match");
 	return 0;
 }

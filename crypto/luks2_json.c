@@ -84,7 +84,7 @@ static int decode_af(json_object *keyslot, struct luks_keyslot_info *info, struc
 
 	if (field_object(keyslot, "af", &o) || field_text(o, "type", &type))
 		return -EUCLEAN;
-	if (strcmp(type, "luks1")) {
+	if (strcmp(type, "luks1") != 0) {
 		copy_text(info->af_hash, type);
 		luks_slot_refuse(info, "splitter %s is not supported", info->af_hash);
 		return 0;
@@ -106,7 +106,7 @@ static int decode_area(json_object *keyslot, struct luks_keyslot_info *info)
 	if (field_object(keyslot, "area", &o) || field_text(o, "type", &type) ||
 	    field_u64(o, "offset", &info->area_off) || field_u64(o, "size", &info->area_len))
 		return -EUCLEAN;
-	if (strcmp(type, "raw")) {
+	if (strcmp(type, "raw") != 0) {
 		char name[LUKS_NAME_LEN];
 
 		copy_text(name, type);
@@ -151,7 +151,7 @@ static int decode_keyslot(struct decoding *d, int number, json_object *o)
 	if (decode_area(o, info) || decode_priority(o, info))
 		return damaged(d, "keyslot", number, "its area or priority has no meaning");
 	d->luks->info.nkeyslots++;
-	if (strcmp(type, "luks2")) {
+	if (strcmp(type, "luks2") != 0) {
 		copy_text(info->kdf, type);
 		luks_slot_refuse(info, "keyslot type %s is not supported", info->kdf);
 		return 0;
@@ -259,7 +259,7 @@ static int decode_digest(struct decoding *d, int number, json_object *o)
 	    field_numbers(o, "segments", &digest->segments))
 		return damaged(d, "digest", number, "its type, keyslots or segments have no meaning");
 	d->luks->ndigests++;
-	if (strcmp(type, "pbkdf2"))
+	if (strcmp(type, "pbkdf2") != 0)
 		return 0;
 	if (field_text(o, "hash", &hash) ||
 	    field_int(o, "iterations", 1, UINT32_MAX, &iterations) ||
@@ -416,7 +416,8 @@ static int decode_root(struct decoding *d, json_object *root)
 	if (!err)
 		err = bind_slots(d);
 	if (!err && d->luks->data_segment >= 0)
-		strcpy(info->cipher, info->segments[d->luks->data_segment].cipher);
+		luks_copy(info->cipher, sizeof(info->cipher),
+			  info->segments[d->luks->data_segment].cipher);
 	return err;
 }
 

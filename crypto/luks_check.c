@@ -47,6 +47,11 @@ void luks_text(char *dst, size_t dst_len, const char *src, size_t src_len)
 	dst[n] = '\0';
 }
 
+void luks_copy(char *dst, size_t dst_len, const char *src)
+{
+	luks_text(dst, dst_len, src, strlen(src));
+}
+
 static int resolve_hash(struct luks_keyslot_info *info, const char *name)
 {
 	int hash = hash_find(name);

@@ -71,6 +71,8 @@ void luks_slot_refuse(struct luks_keyslot_info *slot, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 /* Text of a header for users: cut, anything but printable ASCII replaced, 0 at the end. */
 void luks_text(char *dst, size_t dst_len, const char *src, size_t src_len);
+/* The same for a string. */
+void luks_copy(char *dst, size_t dst_len, const char *src);
 /* Bytes of whole sectors that the stripes of a slot take. */
 uint64_t luks_slot_area_len(const struct luks_slot *slot);
 /* The usable parts of a slot's names: kdf, hashes, area cipher; refuses the slot else. */

@@ -48,6 +48,7 @@ void *secret_new(size_t len)
 	if (!len || len > SIZE_MAX / 2)
 		return NULL;
 	map_len = (HEAD + len + page - 1) / page * page;
+	/* cppcheck-suppress invalidFunctionArg ; -1 is what an anonymous mapping takes */
 	p = mmap(NULL, map_len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED)
 		return NULL;

@@ -227,7 +227,7 @@ static int stack(struct unlock *u, struct blkdev **dev, struct device_crypt *ret
 {
 	const bool allow = u->opt->unlock.allow_discards;
 	char text[LUKS_WHY_LEN] = "";
-	struct luks_key *key;
+	struct luks_key *key = NULL;
 	int err, keyslot;
 
 	err = find_key(u, &key);

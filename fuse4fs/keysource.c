@@ -235,8 +235,8 @@ static int start_agent(const struct keysource *src, pid_t *ret_pid, int *ret_fd)
 
 static int ask_agent(const struct keysource *src, struct bytes *b, const struct why *why)
 {
-	int status, err, fd;
-	pid_t pid;
+	int status, err, fd = -1;
+	pid_t pid = -1;
 
 	err = start_agent(src, &pid, &fd);
 	if (err)

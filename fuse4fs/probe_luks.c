@@ -115,7 +115,7 @@ int probe_luks(struct blkdev *dev, struct blkdev *header, struct json_object *o,
 	char why[LUKS_WHY_LEN] = "";
 	struct luks_probe p;
 	struct luks *luks;
-	const char *refused = why;
+	const char *refused;
 	int err = luks_probe(header ? header : dev, &p);
 
 	*ret_found = *ret_usable = false;

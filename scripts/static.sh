@@ -46,5 +46,6 @@ printf '%s\n' "${sources[@]}" |
 # readdirCalled: readdir(3) is safe on a stream of one's own, and readdir_r is obsolete.
 cppcheck --quiet -j "$(nproc)" --error-exitcode=1 --enable=warning,performance,portability \
 	--inline-suppr --suppress=missingIncludeSystem --suppress=readdirCalled \
+	--library=scripts/cppcheck.cfg \
 	--library=posix --std=c11 -D_GNU_SOURCE -I. -Ifuse4fs -Itransport "${sources[@]}" || status=1
 exit $status

@@ -82,7 +82,7 @@ void sftp_fail_waiters_locked(struct sftp_dev *dev)
 }
 
 static int add_piece(struct sftp_dev *dev, struct sftp_op *op, struct list *queue, uint64_t off,
-		     uint32_t len, uint8_t *dest)
+		     uint32_t len, uint8_t *dest) REQUIRES(dev->lock)
 {
 	struct piece *piece = malloc(sizeof(*piece));
 

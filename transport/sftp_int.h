@@ -311,7 +311,7 @@ void sched_write_failed(struct sftp_dev *dev, const struct req *req, uint32_t st
 /* sftp_link.c */
 /* A channel's server has told what it can; its image is to be opened. */
 int link_version(struct sftp_chan *ch, const struct sftp_version *version);
-void *link_main(void *dev);
+void *link_main(void *arg);	/* the device */
 /* Polls once, at most wait_ms, and moves bytes. -errno: the connection is lost. */
 int link_step(struct sftp_dev *dev, int64_t wait_ms);
 /*
@@ -339,7 +339,7 @@ struct ident_probe;
 /* Asks for the known bytes, at the first connection for the head. */
 int ident_begin(struct sftp_dev *dev, struct ident_probe **ret);
 /* When all its requests are answered. Learns, or -ESTALE: it is another file. */
-int ident_end(struct sftp_dev *dev, struct ident_probe *probe);
+int ident_end(struct sftp_dev *dev, struct ident_probe *ip);
 /* After ident_end, or when the requests have been abandoned. NULL is fine. */
 void ident_free(struct ident_probe *probe);
 void ident_written_locked(struct sftp_dev *dev, uint64_t off, uint64_t len) REQUIRES(dev->lock);

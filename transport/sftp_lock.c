@@ -94,10 +94,16 @@ static void write_line(struct sftp_dev *dev, const struct owner *me)
 /* False: not a lock of ours; text is terminated. */
 static bool parse(const char *text, struct owner *ret)
 {
+	char pid[12], started[24];
+
 	*ret = (struct owner){ .pid = 0 };
-	return sscanf(text, "fuse4fs-lock 1 beat=%*16[0-9a-f] id=%32[0-9a-f] host=%64[!-~] "
-		      "boot=%36[!-~] pidns=%23[!-~] pid=%ld started=%llu",
-		      ret->id, ret->host, ret->boot, ret->pidns, &ret->pid, &ret->started) == 6;
+	if (sscanf(text, "fuse4fs-lock 1 beat=%*16[0-9a-f] id=%32[0-9a-f] host=%64[!-~] "
+		      "boot=%36[!-~] pidns=%23[!-~] pid=%11[0-9] started=%23[0-9]",
+		      ret->id, ret->host, ret->boot, ret->pidns, pid, started) != 6)
+		return false;
+	ret->pid = strtol(pid, NULL, 10);
+	ret->started = strtoull(started, NULL, 10);
+	return true;
 }
 
 enum life { DEAD, ALIVE, UNKNOWN };
@@ -107,7 +113,7 @@ static enum life life_of(const struct owner *o)
 	struct owner me;
 
 	who_we_are(&me);
-	if (strcmp(o->boot, me.boot) || strcmp(o->pidns, me.pidns) || o->boot[0] == '?' ||
+	if (strcmp(o->boot, me.boot) != 0 || strcmp(o->pidns, me.pidns) != 0 || o->boot[0] == '?' ||
 	    o->pid <= 0)
 		return UNKNOWN;
 	return start_of(o->pid) == o->started ? ALIVE : DEAD;
@@ -254,7 +260,7 @@ static int watch(struct sftp_dev *dev, const char *first, const struct owner *o,
 			return err;
 		if (len < 0)
 			return 0;
-		if (strcmp(text, first))
+		if (strcmp(text, first) != 0)
 			return say_busy(dev, o, known);
 	}
 	return 0;
@@ -357,7 +363,7 @@ static int take_again(struct sftp_dev *dev)
 		return err || dev->locked ? err :
 		       link_explain(dev, -EIO, "the lock file cannot be made again");
 	}
-	if (!parse(text, &o) || strcmp(o.id, dev->lock_id))
+	if (!parse(text, &o) || strcmp(o.id, dev->lock_id) != 0)
 		return link_explain(dev, -ESTALE, "the lock file is not ours any more");
 	err = open_lock(dev, SSH_FXF_READ | SSH_FXF_WRITE, &ctl);
 	if (err)

@@ -38,7 +38,7 @@ static int passphrase_for(struct ssh_login *l, const char *file, char *buf, size
 			return -1;
 		if (!ssh_pki_import_privkey_file(file, answer, NULL, NULL, &key)) {
 			ssh_key_free(key);
-			strcpy(buf, answer);
+			memcpy(buf, answer, strlen(answer) + 1);
 			return 0;
 		}
 	}

@@ -205,9 +205,9 @@ static bool is_plain(const char *s, const char *also)
 
 static int check(const char *name, const struct sshurl *url, char *why, size_t why_len)
 {
-	const size_t len = strlen(url->path);
+	const size_t len = url->path ? strlen(url->path) : 0;
 
-	if (!*url->host)
+	if (!url->host || !*url->host)
 		return fail(why, why_len, "%s: names no host", name);
 	if (!is_plain(url->host, ".-_:%"))
 		return fail(why, why_len, "%s: '%s' is not a host's name", name, url->host);

@@ -22,8 +22,6 @@
 
 #include "stream_cmd.h"
 
-extern char **environ;
-
 enum {
 	READ_LEN = 256 * 1024,
 	READS_PER_PUMP = 4,	/* of one channel, so that the others have their turn */

@@ -144,7 +144,7 @@ static void cut_fixed(struct wlog *log, uint64_t off, uint64_t end, struct wlog_
 		pos = range_end(&ext->r);
 		if (ext->state == WLOG_DIRTY)
 			continue;
-		if (ext->r.off < off && pos > end) {
+		if (ext->r.off < off && pos > end && *spare) {
 			split(log, ext, end, *spare);
 			*spare = NULL;
 		}
