@@ -20,10 +20,13 @@ static const char *const servers[] = {
 static void note(void *arg, enum sftp_state state, const char *line)
 {
 	struct sftp_rig *rig = arg;
-	size_t have = strlen(rig->notes);
+	size_t have;
 
+	pthread_mutex_lock(&rig->lock);
+	have = strlen(rig->notes);
 	snprintf(rig->notes + have, sizeof(rig->notes) - have, "%s: %s\n", sftp_state_name(state),
 		 line);
+	pthread_mutex_unlock(&rig->lock);
 	if (state == SFTP_LOST && rig->on_lost)
 		rig->on_lost(rig);
 	if (getenv("SFTP_RIG_VERBOSE"))
@@ -35,6 +38,7 @@ bool rig_init(struct sftp_rig *rig, uint64_t size)
 	int fd;
 
 	memset(rig, 0, sizeof(*rig));
+	pthread_mutex_init(&rig->lock, NULL);
 	for (size_t i = 0; i < sizeof(servers) / sizeof(servers[0]) && !rig->argv[0]; i++) {
 		if (access(servers[i], X_OK) == 0)
 			rig->argv[0] = servers[i];
@@ -145,6 +149,16 @@ int rig_signal(struct sftp_rig *rig, int sig)
 	if (tasks)
 		closedir(tasks);
 	return n;
+}
+
+bool rig_noted(struct sftp_rig *rig, const char *text)
+{
+	bool noted;
+
+	pthread_mutex_lock(&rig->lock);
+	noted = strstr(rig->notes, text) != NULL;
+	pthread_mutex_unlock(&rig->lock);
+	return noted;
 }
 
 struct sftp_status rig_status(struct sftp_rig *rig)

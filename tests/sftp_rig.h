@@ -3,6 +3,7 @@
 #ifndef TESTS_SFTP_RIG_H
 #define TESTS_SFTP_RIG_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,7 +22,8 @@ struct sftp_rig {
 	struct sftp_options opt;
 	struct blkdev *dev;
 	char why[512];
-	char notes[4096];		/* what notify said, a line each; the first ones */
+	pthread_mutex_t lock;
+	char notes[4096];		/* [lock] what notify said, a line each; the first ones */
 	/* Called when all servers have ended and none is started yet. */
 	void (*on_lost)(struct sftp_rig *rig);
 	void *arg;
@@ -40,6 +42,8 @@ void rig_peek(struct sftp_rig *rig, void *buf, size_t len, uint64_t off);
 void rig_poke(struct sftp_rig *rig, const void *buf, size_t len, uint64_t off);
 /* Sends a signal to every server process of the rig. Returns how many there are. */
 int rig_signal(struct sftp_rig *rig, int sig);
+/* Has notify said something with this text in it? */
+bool rig_noted(struct sftp_rig *rig, const char *text);
 struct sftp_status rig_status(struct sftp_rig *rig);
 /* Waits until the state is that one; false after ms. */
 bool rig_await(struct sftp_rig *rig, enum sftp_state state, int ms);

@@ -331,8 +331,9 @@ static bool copy_names(struct sftp_dev *dev, const struct sftp_options *opt)
 {
 	dev->path = strdup(opt->path);
 	dev->name = strdup(opt->name ? opt->name : opt->path);
-	return dev->path && dev->name &&
-	       asprintf(&dev->lock_path, "%s.fuse4fs-lock", opt->path) >= 0;
+	if (asprintf(&dev->lock_path, "%s.fuse4fs-lock", opt->path) < 0)
+		dev->lock_path = NULL;
+	return dev->path && dev->name && dev->lock_path;
 }
 
 static bool options_ok(const struct sftp_options *opt)

@@ -363,7 +363,9 @@ static int take_again(struct sftp_dev *dev)
 		return err || dev->locked ? err :
 		       link_explain(dev, -EIO, "the lock file cannot be made again");
 	}
-	if (!parse(text, &o) || strcmp(o.id, dev->lock_id) != 0)
+	/* Without a name in it, it is ours: its bytes were never synced, and a server that
+	 * crashed may have kept the file alone. Whoever takes it over looks again. */
+	if (parse(text, &o) && strcmp(o.id, dev->lock_id) != 0)
 		return link_explain(dev, -ESTALE, "the lock file is not ours any more");
 	err = open_lock(dev, SSH_FXF_READ | SSH_FXF_WRITE, &ctl);
 	if (err)
