@@ -203,7 +203,8 @@ static int explain(const struct attempt *a, int keyslot, char *why, size_t why_l
 		return a->left_out;
 	}
 	if (keyslot == LUKS_ANY_KEYSLOT)
-		snprintf(why, why_len, "no keyslot is in use");
+		snprintf(why, why_len, a->luks->info.nkeyslots ? "every keyslot is marked to be "
+			 "ignored: name one" : "no keyslot is in use");
 	else
 		snprintf(why, why_len, "keyslot %d is not in use", keyslot);
 	return -ENOKEY;

@@ -35,7 +35,7 @@ static struct piece *piece_of(const void *secret)
 static bool lock_pages(void *map, size_t map_len)
 {
 	if (map_len < BIG)
-		return mlock(map, map_len) == 0;
+		return mlock2(map, map_len, 0) == 0;
 	(void)madvise(map, map_len, MADV_HUGEPAGE);
 	return mlock2(map, map_len, MLOCK_ONFAULT) == 0;
 }
