@@ -34,10 +34,10 @@
 #include "unit_image.h"
 #include "unit_walk.h"
 
-enum { MAX_FAILURES = 5 };
+enum { MAX_FAILURES = 5, AGAIN_OF = 8 };
 
 struct totals {
-	atomic_uint tried, failed, torn_commits;
+	atomic_uint tried, failed, torn_commits, again;
 };
 
 struct replay {
@@ -169,9 +169,9 @@ static void report(struct replay *r, size_t number, const char *why)
 struct job {
 	struct replay *r;
 	struct crash_oracle oracle;
-	struct judge_place place;
+	struct judge judge;
 	struct cutter cutter;
-	uint8_t *image, *variant;
+	uint8_t *image, *without;
 };
 
 /* For a look at the one cut that was asked for. */
@@ -190,21 +190,24 @@ static void try_cut(struct job *j, size_t number)
 {
 	struct replay *r = j->r;
 	const struct cut_point *point = &r->points[number];
-	uint64_t rnd = ((r->seed + 1) * 1000003 + number) * 2 + 1;
-	struct judge_variant variant = { .image = j->variant };
+	uint64_t rnd = ((r->seed + 1) * 1000003 + number) * 2 + 1, again = rnd;
+	struct judge_cut cut = { .image = j->image, .at = point->at, .without = j->without };
 	char why[1024] = "";
 	size_t torn;
 
 	cutter_seek(&j->cutter, point->at);
 	torn = cutter_image(&j->cutter, j->image, point->kind, rnd, is_commit_block, r, SIZE_MAX);
 	if (torn != SIZE_MAX) {
-		cutter_image(&j->cutter, j->variant, point->kind, rnd, is_commit_block, r, torn);
-		variant.tid = tid_of(&r->log.entries[torn]);
+		cutter_image(&j->cutter, j->without, point->kind, rnd, is_commit_block, r, torn);
+		cut.tid = tid_of(&r->log.entries[torn]);
 		atomic_fetch_add(&r->totals->torn_commits, 1);
+	} else if (unit_random(&again) % AGAIN_OF == 0) {
+		cut.again = again;
+		atomic_fetch_add(&r->totals->again, 1);
 	}
 	if (r->one != SIZE_MAX)
 		keep_image(j);
-	if (judge(&j->place, j->image, &variant, point->at, why, sizeof(why)))
+	if (judge(&j->judge, &cut, why, sizeof(why)))
 		report(r, number, why);
 	atomic_fetch_add(&r->totals->tried, 1);
 }
@@ -213,22 +216,23 @@ static void job_init(struct job *j, struct replay *r, unsigned number)
 {
 	char dir[160];
 
-	*j = (struct job){ .r = r, .image = malloc(r->size), .variant = malloc(r->size) };
-	if (!j->image || !j->variant)
+	*j = (struct job){ .r = r, .image = malloc(r->size), .without = malloc(r->size) };
+	if (!j->image || !j->without)
 		unit_die("no memory");
 	snprintf(dir, sizeof(dir), "%s/job%u", r->dir, number);
 	crash_oracle_init(&j->oracle, &r->log);
-	judge_init(&j->place, dir, r->size, r->kernel && !r->inline_data, r->inline_data, &j->oracle);
+	recover_place_init(&j->judge.place, dir, r->size, r->kernel && !r->inline_data, r->inline_data);
+	j->judge.oracle = &j->oracle;
 	cutter_init(&j->cutter, &r->log, r->base, r->size);
 }
 
 static void job_fini(struct job *j)
 {
 	cutter_fini(&j->cutter);
-	judge_fini(&j->place);
+	recover_place_fini(&j->judge.place);
 	crash_oracle_fini(&j->oracle);
 	free(j->image);
-	free(j->variant);
+	free(j->without);
 }
 
 /* The chosen cuts number, number + jobs, ... */
@@ -249,20 +253,20 @@ static int run_job(void *arg, unsigned number)
 static int judge_end(struct replay *r)
 {
 	struct crash_oracle oracle;
-	const struct judge_variant none = { 0 };
-	struct judge_place place;
+	struct judge j = { .oracle = &oracle };
+	struct judge_cut cut = { .image = r->base, .at = r->log.n, .again = r->seed };
 	char why[1024] = "";
 	int err;
 
 	look_at_base(r);
 	crash_oracle_init(&oracle, &r->log);
-	judge_init(&place, r->dir, r->size, r->kernel && !r->inline_data, r->inline_data, &oracle);
-	err = judge(&place, r->base, &none, r->log.n, why, sizeof(why));
+	recover_place_init(&j.place, r->dir, r->size, r->kernel && !r->inline_data, r->inline_data);
+	err = judge(&j, &cut, why, sizeof(why));
 	if (err)
 		fprintf(stderr, "%s: %s\n", r->base_path, why);
 	else
 		printf("%u workers, %zu promises kept\n", oracle.nworkers, oracle.npromises);
-	judge_fini(&place);
+	recover_place_fini(&j.place);
 	crash_oracle_fini(&oracle);
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }
@@ -282,8 +286,9 @@ static int replay(struct replay *r)
 		unit_die("no memory");
 	bad = unit_fork_all(run_job, r, r->jobs);
 	bad += atomic_load(&r->totals->failed);
-	printf("%u cuts of %zu, %u failed, %u torn commit blocks, %zu promises, journal written %u.%u times\n",
-	       atomic_load(&r->totals->tried), r->npoints, bad, atomic_load(&r->totals->torn_commits),
+	printf("%u cuts of %zu, %u failed; %u cut again, %u torn commit blocks, %zu promises, journal written %u.%u times\n",
+	       atomic_load(&r->totals->tried), r->npoints, bad, atomic_load(&r->totals->again),
+	       atomic_load(&r->totals->torn_commits),
 	       oracle.npromises, tenths / 10, tenths % 10);
 	crash_oracle_fini(&oracle);
 	return bad ? EXIT_FAILURE : EXIT_SUCCESS;

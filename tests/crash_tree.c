@@ -170,6 +170,15 @@ int crash_tree_compare(const struct crash_tree *a, const struct crash_tree *b, c
 	return -1;
 }
 
+void crash_tree_forget_blocks(struct crash_tree *t, const struct crash_tree *like)
+{
+	for (size_t i = 0; i < t->n && i < like->n; i++)
+		if (t->nodes[i].st.st_blocks > like->nodes[i].st.st_blocks)
+			t->nodes[i].st.st_blocks = like->nodes[i].st.st_blocks;
+	t->free_blocks = t->free_blocks < like->free_blocks ? like->free_blocks : t->free_blocks;
+	t->free_inodes = t->free_inodes < like->free_inodes ? like->free_inodes : t->free_inodes;
+}
+
 /* -- the kernel's reader ------------------------------------------------------------- */
 
 struct reader {

@@ -35,6 +35,9 @@ void crash_tree_fini(struct crash_tree *t);
 /* 0 when they are the same, or -1 and the first difference. */
 int crash_tree_compare(const struct crash_tree *a, const struct crash_tree *b, char *why,
 		       size_t why_len);
+/* Makes t's counts of blocks and inodes, in files and free, those of like, where t has no
+ * fewer in files and no more free: what a recovery has yet to free. */
+void crash_tree_forget_blocks(struct crash_tree *t, const struct crash_tree *like);
 /* The value of an attribute, or NULL. */
 const uint8_t *crash_node_xattr(const struct crash_node *node, const char *name, size_t *ret_len);
 
