@@ -264,6 +264,7 @@ static void an_unreadable_device_is_said(void **state)
 
 static void noise_does_no_harm(void **state)
 {
+	static struct partition_table table;
 	unsigned seed = 42;
 
 	for (int round = 0; round < 300; round++) {
@@ -280,8 +281,42 @@ static void noise_does_no_harm(void **state)
 			if (partition_find(dev, number, why, sizeof(why), &off, &len) == 0)
 				assert_true(off + len <= SIZE && len > 0);
 		}
+		partition_list(dev, &table, why, sizeof(why));
 		blkdev_close(dev);
 	}
+}
+
+static void the_whole_table_is_listed(void **state)
+{
+	struct partition_table *t = calloc(1, sizeof(*t));
+	struct blkdev *dev = new_gpt(512);
+	char why[200] = "";
+
+	assert_int_equal(partition_list(dev, t, why, sizeof(why)), 0);
+	assert_string_equal(t->type, "gpt");
+	assert_int_equal(t->nentries, 2);
+	assert_int_equal(t->entries[1].number, 3);
+	assert_int_equal(t->entries[1].off, 1000 * 512);
+	assert_int_equal(t->entries[1].len, 10 * 512);
+	assert_false(t->entries[1].outside);
+	assert_int_equal(strlen(t->entries[1].uuid), 36);
+	blkdev_close(dev);
+
+	dev = new_extended();
+	set_entry(&mbr_at(dev, 0)->entries[2], 0x82, 100000, 40000);
+	assert_int_equal(partition_list(dev, t, why, sizeof(why)), 0);
+	assert_string_equal(t->type, "dos");
+	assert_int_equal(t->nentries, 5);
+	assert_true(t->entries[1].extended);
+	assert_true(t->entries[2].outside);
+	expect_at(dev, 1, 64 * 512, 64 * 512);	/* swap that is cut off takes none along */
+	assert_int_equal(t->entries[4].number, 6);
+	blkdev_close(dev);
+
+	assert_int_equal(dev_mem_open(SIZE, &dev), 0);
+	assert_int_equal(partition_list(dev, t, why, sizeof(why)), -ENODATA);
+	blkdev_close(dev);
+	free(t);
 }
 
 int main(void)
@@ -299,6 +334,7 @@ int main(void)
 		cmocka_unit_test(no_table_is_said),
 		cmocka_unit_test(an_unreadable_device_is_said),
 		cmocka_unit_test(noise_does_no_harm),
+		cmocka_unit_test(the_whole_table_is_listed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

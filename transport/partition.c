@@ -155,6 +155,26 @@ static bool has_huge_gpt(int fd, uint64_t size)
 	return false;
 }
 
+/*
+ * libblkid looks for a table of its own in partitions of some types (Solaris, which is also
+ * Linux swap, BSD, Minix, UnixWare), and gives the whole disk up when such a one reaches
+ * beyond its end. In the copy those are plain.
+ */
+static int plain_if_cut(int fd, const struct mbr_sector *mbr, uint64_t size)
+{
+	static const uint8_t plain = 0x83;
+	int err = 0;
+
+	for (int i = 0; i < 4 && !err; i++) {
+		const struct mbr_entry *e = &mbr->entries[i];
+		const uint64_t end = (uint64_t)le32(e->start_sec_le32) + le32(e->nsecs_le32);
+
+		if (e->type && e->type != MBR_TYPE_GPT && !is_extended(e) && end > size / SECTOR)
+			err = store(fd, &plain, 1, offsetof(struct mbr_sector, entries[i].type));
+	}
+	return err;
+}
+
 /* A memory file that looks like dev to a table parser; ret_mbr: its first sector. */
 static int snapshot(struct blkdev *dev, struct mbr_sector *ret_mbr, int *ret_fd)
 {
@@ -174,6 +194,8 @@ static int snapshot(struct blkdev *dev, struct mbr_sector *ret_mbr, int *ret_fd)
 		err = -EIO;
 	if (!err)
 		err = copy_chain(dev, fd, ret_mbr);
+	if (!err)
+		err = plain_if_cut(fd, ret_mbr, blkdev_size(dev));
 	if (err) {
 		close(fd);
 		return err;
