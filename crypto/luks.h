@@ -59,8 +59,9 @@ struct luks_probe {
 /*
  * luks_probe - what a device or header file starts with
  *
- * Returns 0 (ret->version 0 when there is none, also on a device too small); -EIO and
- * whatever reading returns. Reads at most 10 short pieces.
+ * Returns 0 (ret->version 0 when there is none, also on a device too small); -EIO the start cannot
+ * be read and there is no secondary; whatever else reading returns. A secondary that
+ * cannot be read is none. Reads at most 10 short pieces.
  */
 int luks_probe(struct blkdev *dev, struct luks_probe *ret);
 

@@ -5,7 +5,7 @@
  * LUKS2 keeps two copies. One is valid when its binary header, checksum, JSON and places are.
  * Of two valid ones the higher seqid serves, the primary on a tie. The secondary lies
  * behind the primary's length; when the primary cannot say that, every length there is
- * is tried. Nothing is repaired: the image may be in use by a newer program.
+ * is tried. What cannot be read is not valid. Nothing is repaired: the image may be in use by a newer program.
  */
 #include <endian.h>
 #include <errno.h>
@@ -23,6 +23,8 @@ struct copy {
 	uint64_t hdr_len;	/* 0: the binary header does not say */
 	char why[LUKS_WHY_LEN];
 };
+
+static const char unreadable[] = "it cannot be read: input/output error";
 
 static struct luks *new_luks(const struct luks_limits *limits)
 {
@@ -56,19 +58,28 @@ struct luks_limits luks_default_limits(void)
 	};
 }
 
+/* Bytes that are there and cannot be read: damage like any other, the other copy may serve. */
+static int read_or_bad(struct blkdev *dev, void *buf, size_t len, uint64_t off, bool *ret_bad)
+{
+	int err = blkdev_read(dev, buf, len, off);
+
+	*ret_bad = err == -EIO;
+	return *ret_bad ? 0 : err;
+}
+
 /* ---- probe ---- */
 
 static bool valid_secondary(struct blkdev *dev, uint64_t off, uint8_t *bin_buf, int *ret_err)
 {
 	char why[LUKS_WHY_LEN];
 	struct luks2_bin bin;
-	bool valid = false;
+	bool valid = false, bad;
 	uint8_t *buf;
 
 	if (off + LUKS2_BIN_LEN > blkdev_size(dev))
 		return false;
-	*ret_err = blkdev_read(dev, bin_buf, LUKS2_BIN_LEN, off);
-	if (*ret_err || luks2_bin_decode(bin_buf, off, &bin, why, sizeof(why)) ||
+	*ret_err = read_or_bad(dev, bin_buf, LUKS2_BIN_LEN, off, &bad);
+	if (*ret_err || bad || luks2_bin_decode(bin_buf, off, &bin, why, sizeof(why)) ||
 	    !bin.secondary || bin.hdr_len > blkdev_size(dev) - off)
 		return false;
 	buf = malloc(bin.hdr_len);
@@ -76,8 +87,8 @@ static bool valid_secondary(struct blkdev *dev, uint64_t off, uint8_t *bin_buf, 
 		*ret_err = -ENOMEM;
 		return false;
 	}
-	*ret_err = blkdev_read(dev, buf, bin.hdr_len, off);
-	if (!*ret_err)
+	*ret_err = read_or_bad(dev, buf, bin.hdr_len, off, &bad);
+	if (!*ret_err && !bad)
 		valid = !luks2_csum_check(&bin, buf, why, sizeof(why));
 	free(buf);
 	return valid;
@@ -102,14 +113,19 @@ static int probe_secondaries(struct blkdev *dev, struct luks_probe *ret)
 int luks_probe(struct blkdev *dev, struct luks_probe *ret)
 {
 	uint8_t head[8];
+	bool bad;
 	int err;
 
 	*ret = (struct luks_probe){ 0 };
 	if (blkdev_size(dev) < sizeof(struct luks1_disk))
 		return 0;
-	err = blkdev_read(dev, head, sizeof(head), 0);
+	err = read_or_bad(dev, head, sizeof(head), 0, &bad);
 	if (err)
 		return err;
+	if (bad) {
+		err = probe_secondaries(dev, ret);
+		return err || ret->version ? err : -EIO;
+	}
 	if (!memcmp(head, LUKS1_MAGIC_REENCRYPT, LUKS_MAGIC_LEN)) {
 		ret->version = 1;
 		return 0;
@@ -194,13 +210,16 @@ static int load_copy(struct blkdev *header, uint64_t off, const struct luks_plac
 {
 	uint8_t bin_buf[LUKS2_BIN_LEN], *buf;
 	struct luks2_bin bin;
+	bool bad;
 	int err;
 
 	snprintf(copy->why, sizeof(copy->why), "it reaches beyond the end of the device");
 	if (off > place->header_size || place->header_size - off < sizeof(bin_buf))
 		return 0;
-	err = blkdev_read(header, bin_buf, sizeof(bin_buf), off);
-	if (err)
+	err = read_or_bad(header, bin_buf, sizeof(bin_buf), off, &bad);
+	if (bad)
+		snprintf(copy->why, sizeof(copy->why), "%s", unreadable);
+	if (err || bad)
 		return err;
 	if (luks2_bin_decode(bin_buf, off, &bin, copy->why, sizeof(copy->why)))
 		return 0;
@@ -215,8 +234,10 @@ static int load_copy(struct blkdev *header, uint64_t off, const struct luks_plac
 	buf = malloc(bin.hdr_len);
 	if (!buf)
 		return -ENOMEM;
-	err = blkdev_read(header, buf, bin.hdr_len, off);
-	if (!err)
+	err = read_or_bad(header, buf, bin.hdr_len, off, &bad);
+	if (bad)
+		snprintf(copy->why, sizeof(copy->why), "%s", unreadable);
+	else if (!err)
 		err = decode_copy(&bin, buf, place, limits, copy);
 	free(buf);
 	return err == -EUCLEAN ? 0 : err;

@@ -200,6 +200,65 @@ static void both_damaged_names_both(void **state)
 	}
 }
 
+static const struct blkdev_ops *good_ops;
+static uint64_t bad_off, bad_end;
+
+static int read_with_bad_sectors(struct blkdev *dev, void *buf, size_t len, uint64_t off)
+{
+	return off < bad_end && bad_off < off + len ? -EIO : good_ops->read(dev, buf, len, off);
+}
+
+static int load_with_bad(uint64_t from, uint64_t end, struct luks **ret, struct luks_probe *found)
+{
+	struct blkdev *dev = fixture_dev(luks2.bytes, COPY);
+	struct blkdev_ops ops = *dev->ops;
+	int err;
+
+	good_ops = dev->ops;
+	ops.read = read_with_bad_sectors;
+	dev->ops = &ops;
+	bad_off = from;
+	bad_end = end;
+	*ret = NULL;
+	err = luks_probe(dev, found);
+	if (!err)
+		err = luks_load(dev, NULL, NULL, ret, why, sizeof(why));
+	blkdev_close(dev);
+	return err;
+}
+
+/* A bad sector is damage of the copy it lies in; in what only might be one it is nothing. */
+static void a_copy_that_cannot_be_read_is_damaged(void **state)
+{
+	static const struct {
+		uint64_t from, end;
+		int err;
+		enum luks_copy copy;
+		const char *damage;
+	} cases[] = {
+		{ 0, 512, 0, LUKS_COPY_SECONDARY, "primary header: it cannot be read" },
+		{ 8192, 8704, 0, LUKS_COPY_SECONDARY, "primary header: it cannot be read" },
+		{ FIXTURE_HDR, FIXTURE_HDR + 512, 0, LUKS_COPY_PRIMARY, "secondary header: it cannot" },
+		{ FIXTURE_HDR + 8192, FIXTURE_HDR + 8704, 0, LUKS_COPY_PRIMARY, "secondary header: it c" },
+		{ 65536, 131072, 0, LUKS_COPY_PRIMARY, "" },
+		{ 0, FIXTURE_HDR + 512, -EIO, 0, "" },
+		{ 512, FIXTURE_HDR + 512, -EUCLEAN, 0, "" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct luks_probe found;
+		struct luks *luks;
+
+		assert_int_equal(load_with_bad(cases[i].from, cases[i].end, &luks, &found), cases[i].err);
+		if (cases[i].err)
+			continue;
+		assert_int_equal(found.version, 2);
+		assert_int_equal(luks_describe(luks)->copy, cases[i].copy);
+		assert_non_null(strstr(luks_describe(luks)->copy_damage, cases[i].damage));
+		luks_free(luks);
+	}
+}
+
 static void swapped_copies_are_not_believed(void **state)
 {
 	struct luks *luks;
@@ -505,6 +564,7 @@ int main(void)
 		cmocka_unit_test(a_damaged_primary_is_served_from_the_secondary),
 		cmocka_unit_test(a_damaged_secondary_is_told),
 		cmocka_unit_test(both_damaged_names_both),
+		cmocka_unit_test(a_copy_that_cannot_be_read_is_damaged),
 		cmocka_unit_test(swapped_copies_are_not_believed),
 		cmocka_unit_test(the_newer_valid_copy_serves),
 		cmocka_unit_test(headers_cut_short_are_errors),
