@@ -8,7 +8,8 @@
  * alternate; the best of each counts, in bytes per second of CPU time of the threads, which
  * other load disturbs least. A line per case:
  *
- *     CIPHER SECTOR write|read THREADS libgcrypt MB/s device MB/s ratio
+ *     CIPHER SECTOR write|read THREADS libgcrypt MB/s device MB/s ratio, and the device's
+ *     MB/s by the clock, all threads together
  *
  * Exit status 1 when a ratio is below BENCH_CRYPTO_MIN (0: report only, the default).
  */
@@ -82,11 +83,11 @@ static struct blkdev *null_open(uint64_t size)
 
 /* ---- the two ways ---- */
 
-static double cpu_seconds(void)
+static double seconds_of(clockid_t clock)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	clock_gettime(clock, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
@@ -145,16 +146,22 @@ static void *run_thread(void *arg)
 	double start;
 
 	memset(buf, 1, REQUEST);
-	start = cpu_seconds();
+	start = seconds_of(CLOCK_THREAD_CPUTIME_ID);
 	w->failed = w->dev ? device_round(w, buf) : raw_round(w, buf);
-	w->seconds = cpu_seconds() - start;
+	w->seconds = seconds_of(CLOCK_THREAD_CPUTIME_ID) - start;
 	free(buf);
 	return NULL;
 }
 
-/* MB/s of CPU time, the mean of the threads; 0: something failed. */
-static double run_round(const struct work *w, int nthreads)
+struct speed {
+	double cpu;	/* MB/s of CPU time, the mean of the threads; 0: something failed */
+	double wall;	/* MB/s by the clock, of all threads */
+};
+
+static struct speed run_round(const struct work *w, int nthreads)
 {
+	const double mb = (double)REQUEST * REQUESTS * nthreads / 1e6;
+	double start = seconds_of(CLOCK_MONOTONIC);
 	struct work each[THREADS_MAX];
 	pthread_t threads[THREADS_MAX];
 	double seconds = 0;
@@ -163,32 +170,34 @@ static double run_round(const struct work *w, int nthreads)
 	for (int i = 0; i < nthreads; i++) {
 		each[i] = *w;
 		if (pthread_create(&threads[i], NULL, run_thread, &each[i]))
-			return 0;
+			return (struct speed){ 0, 0 };
 	}
 	for (int i = 0; i < nthreads; i++) {
 		pthread_join(threads[i], NULL);
 		seconds += each[i].seconds;
 		failed |= each[i].failed;
 	}
-	return failed ? 0 : (double)REQUEST * REQUESTS * nthreads / seconds / 1e6;
+	return failed ? (struct speed){ 0, 0 }
+		      : (struct speed){ mb / seconds, mb / (seconds_of(CLOCK_MONOTONIC) - start) };
 }
 
 static double bench_case(const char *name, struct work w, struct blkdev *dev, int nthreads)
 {
-	double raw = 0, device = 0;
+	double raw = 0, device = 0, wall = 0;
 
 	for (int i = 0; i < ROUNDS; i++) {
-		double a, b;
+		struct speed a, b;
 
 		w.dev = NULL;
 		a = run_round(&w, nthreads);
 		w.dev = dev;
 		b = run_round(&w, nthreads);
-		raw = a > raw ? a : raw;
-		device = b > device ? b : device;
+		raw = a.cpu > raw ? a.cpu : raw;
+		device = b.cpu > device ? b.cpu : device;
+		wall = b.wall > wall ? b.wall : wall;
 	}
-	printf("%-22s %4zu %-5s %2d %8.0f %8.0f %5.2f\n", name, w.sector_len,
-	       w.write ? "write" : "read", nthreads, raw, device, raw > 0 ? device / raw : 0);
+	printf("%-22s %4zu %-5s %2d %8.0f %8.0f %5.2f %8.0f\n", name, w.sector_len,
+	       w.write ? "write" : "read", nthreads, raw, device, raw > 0 ? device / raw : 0, wall);
 	return raw > 0 ? device / raw : 0;
 }
 
@@ -238,8 +247,8 @@ int main(int argc, char **argv)
 		key[i] = (uint8_t)i;
 	if (!sched_getaffinity(0, sizeof(cpus), &cpus))
 		ncpus = CPU_COUNT(&cpus) < THREADS_MAX ? CPU_COUNT(&cpus) : THREADS_MAX;
-	printf("%-22s %4s %-5s %2s %8s %8s %5s  (libgcrypt %s)\n", "cipher", "sect", "", "n", "gcrypt",
-	       "device", "ratio", gcry_check_version(NULL));
+	printf("%-22s %4s %-5s %2s %8s %8s %5s %8s (libgcrypt %s)\n", "cipher", "sect", "", "n",
+	       "gcrypt", "device", "ratio", "wall", gcry_check_version(NULL));
 	if (argc == 3)
 		worst = bench_cipher(argv[1], (size_t)atoi(argv[2]) / 8, ncpus);
 	else
