@@ -15,7 +15,7 @@
 #include "secret.h"
 #include "transport/blkdev.h"
 
-/* One attempt's input, and why the last slot that was left out was. */
+/* One attempt's input, and why the first slot that was left out was. */
 struct attempt {
 	const struct luks *luks;
 	struct blkdev *header;
@@ -142,8 +142,8 @@ static int try_slot(struct attempt *a, unsigned index, struct luks_key **ret)
 	return 0;
 }
 
-/* Whether the slot may be tried; else says why not. */
-static bool usable(struct attempt *a, unsigned index)
+/* Whether the slot may be tried; else says why not. Keys of other things are nobody's loss. */
+static bool usable(struct attempt *a, unsigned index, bool asked_for)
 {
 	const struct luks *luks = a->luks;
 	const struct luks_keyslot_info *info = &luks->info.keyslots[index];
@@ -152,7 +152,8 @@ static bool usable(struct attempt *a, unsigned index)
 	int err;
 
 	if (!info->opens_segment) {
-		leave_out(a, -ENOKEY, info->number, "it does not hold the key of the data");
+		if (asked_for)
+			leave_out(a, -ENOKEY, info->number, "it does not hold the key of the data");
 		return false;
 	}
 	if (info->refused[0]) {
@@ -180,7 +181,7 @@ static int try_slots(struct attempt *a, int keyslot, enum luks_priority priority
 
 		if (keyslot == LUKS_ANY_KEYSLOT ? k->priority != priority : k->number != keyslot)
 			continue;
-		if (!usable(a, i))
+		if (!usable(a, i, keyslot != LUKS_ANY_KEYSLOT))
 			continue;
 		err = try_slot(a, i, ret);
 		if (err != -EKEYREJECTED)
@@ -194,8 +195,7 @@ static int try_slots(struct attempt *a, int keyslot, enum luks_priority priority
 static int explain(const struct attempt *a, int keyslot, char *why, size_t why_len)
 {
 	if (a->tried) {
-		snprintf(why, why_len, "no keyslot opens with this passphrase%s%.200s",
-			 a->left_out ? "; left out: " : "", a->why);
+		snprintf(why, why_len, "%s", a->why);
 		return -EKEYREJECTED;
 	}
 	if (a->left_out) {

@@ -192,8 +192,12 @@ static int try_key(struct unlock *u, const struct keysource *src, struct luks_ke
 			  wanted_keyslot(&u->opt->unlock), progress ? &notice : NULL, ret, text, sizeof(text));
 	secret_free(pass);
 	if (err == -EKEYREJECTED)
-		return fail(u, err, "No key available with this %s.",
-			    src->keyfile ? "key file" : "passphrase");
+		return fail(u, err, "No key available with this %s.%s%s",
+			    src->keyfile ? "key file" : "passphrase",
+			    *text ? " Not tried: " : "", text);
+	if (err == -E2BIG)
+		return fail(u, err, "%s; kdf-memory=, kdf-cost= and kdf-iterations= are the limits",
+			    text);
 	return err ? fail(u, err, "%s", *text ? text : strerror(-err)) : 0;
 }
 
