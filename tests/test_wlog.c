@@ -90,6 +90,53 @@ static void bytes_in_flight_do_not_change(void **state)
 	assert_int_equal(log.mem_len, 0);
 }
 
+static bool keep_all(void *arg, const struct wlog_ext *ext)
+{
+	(void)arg;
+	return ext->r.len > 0;
+}
+
+static struct wlog_ext *first_dirty(struct wlog *log)
+{
+	return list_empty(&log->dirty) ? NULL :
+	       container_of(log->dirty.next, struct wlog_ext, link);
+}
+
+/* Sends and answers everything, and syncs it. */
+static void settle(struct wlog *log, wlog_keep_fn *keep)
+{
+	struct wlog_ext *ext;
+
+	while ((ext = first_dirty(log))) {
+		assert_int_equal(wlog_take(log, ext, RMAP_REGION_LEN), 0);
+		wlog_ack(log, ext->buf, ext->r.off, ext->r.len);
+	}
+	wlog_synced(log, log->acks, log->seq, keep, NULL);
+}
+
+static void what_is_rewritten_is_not_durable_until_the_next_sync(void **state)
+{
+	struct wlog log;
+	struct wlog_ext *ext;
+
+	(void)state;
+	wlog_init(&log);
+	assert_int_equal(wlog_write(&log, "old", 3, 100), 0);
+	settle(&log, keep_all);
+	assert_int_equal(log.synced_seq, log.seq);
+	assert_int_equal(wlog_write(&log, "new", 3, 200), 0);
+	wlog_rewrite(&log, wlog_find(&log, 100, 103));
+	/* Whoever flushes now waits for both, and the one written first is the older one. */
+	assert_int_equal(log.seq, log.synced_seq + 2);
+	ext = first_dirty(&log);
+	assert_int_equal(ext->r.off, 200);
+	assert_int_equal(ext->first_seq, log.synced_seq + 1);
+	settle(&log, keep_none);
+	assert_int_equal(log.seq, log.synced_seq);
+	wlog_fini(&log);
+	assert_int_equal(log.mem_len, 0);
+}
+
 struct flight {
 	struct wlog_buf *buf;
 	uint64_t off;
@@ -293,6 +340,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(writes_that_touch_are_one),
 		cmocka_unit_test(bytes_in_flight_do_not_change),
+		cmocka_unit_test(what_is_rewritten_is_not_durable_until_the_next_sync),
 		cmocka_unit_test(nothing_is_lost_that_was_not_durable),
 		cmocka_unit_test(the_cache_follows_writes),
 		cmocka_unit_test(the_cache_is_bounded),

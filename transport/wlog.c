@@ -345,7 +345,9 @@ void wlog_resend(struct wlog *log)
 
 void wlog_rewrite(struct wlog *log, struct wlog_ext *ext)
 {
-	dirty_again(log, ext);
+	/* It was durable and is not any more: a flush that begins now has to wait for it. */
+	set_state(log, ext, WLOG_DIRTY);
+	ext->first_seq = ++log->seq;
 }
 
 void wlog_drop_kept(struct wlog *log)

@@ -103,7 +103,7 @@ static inline uint64_t wlog_unsynced(const struct wlog *log)
 	return (uint64_t)log->dirty_len + log->sent_len + log->acked_len;
 }
 
-/* A KEPT extent is DIRTY again. */
+/* A KEPT extent is DIRTY again, and counts as written now. */
 void wlog_rewrite(struct wlog *log, struct wlog_ext *ext);
 /* Forgets the KEPT extents. */
 void wlog_drop_kept(struct wlog *log);
