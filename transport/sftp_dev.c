@@ -195,6 +195,11 @@ static int write_some(struct sftp_dev *dev, const uint8_t *bytes, uint32_t len, 
 	int err;
 
 	while (!read_only_now(dev) && dev->log.mem_len + len + EXT_COST > dev->buffer_len) {
+		/* Slivers of large buffers: the guard is worth less than a stop until its end. */
+		if (!wlog_unsynced(&dev->log) && dev->log.kept_len) {
+			wlog_drop_kept(&dev->log);
+			continue;
+		}
 		dev->sync_now = true;
 		sftp_wake_locked(dev);
 		cond_wait(&dev->changed, &dev->lock);
