@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "transport/sftp_codec.h"
+#include "transport/sftp_int.h"
 
 static const struct sftp_handle HANDLE = { .len = 4, .bytes = { 0, 0, 0, 7 } };
 
@@ -246,9 +247,25 @@ static void mutations_do_no_harm(void **state)
 	}
 }
 
+static void every_request_with_a_long_handle_fits(void **state)
+{
+	uint8_t buf[REQ_HEAD_MAX];
+	struct sftp_enc e = { .buf = buf, .cap = sizeof(buf) };
+	const struct sftp_handle h = { .len = SFTP_HANDLE_MAX };
+
+	(void)state;
+	sftp_enc_read(&e, 1, &h, UINT64_MAX, UINT32_MAX);
+	assert_int_equal(e.err, 0);
+	sftp_enc_write(&e, 1, &h, UINT64_MAX, SFTP_IO_MAX);
+	assert_int_equal(e.err, 0);
+	sftp_enc_fsync(&e, 1, &h);
+	assert_int_equal(e.err, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_request_with_a_long_handle_fits),
 		cmocka_unit_test(requests_are_these_bytes),
 		cmocka_unit_test(what_does_not_fit_is_an_error),
 		cmocka_unit_test(extensions_are_read),

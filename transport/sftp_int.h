@@ -38,7 +38,8 @@ enum {
 	WRITE_CAP = 4 * 1024 * 1024,		/* bytes of writes not answered on one channel */
 	EXPRESS_CAP = 256 * 1024,		/* bulk of either kind on channel 0 */
 	UNSENT_CAP = 512 * 1024,		/* bytes the stream has not taken yet */
-	REQ_HEAD_MAX = 4 + 1 + 4 + 4 + SFTP_HANDLE_MAX + 8 + 4,
+	/* length, type, id, "fsync@openssh.com", handle; READ and WRITE are shorter */
+	REQ_HEAD_MAX = 4 + 1 + 4 + 4 + 17 + 4 + SFTP_HANDLE_MAX,
 	HEARTBEAT_MS = 15 * 1000,
 	LOGIN_MS = 60 * 1000,
 	REGIONS_WATCHED = 64,
