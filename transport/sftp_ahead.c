@@ -10,7 +10,7 @@ enum {
 	WINDOW_MIN = 256 * 1024,
 	WINDOW_MAX = 16 * 1024 * 1024,
 	NEAR_LEN = 512 * 1024,		/* several threads read one file: order is loose */
-	METER_US = 60 * 1000,
+	METER_US = 40 * 1000,
 	METER_IDLE_US = 3 * 1000 * 1000,
 	RTT_WINDOW_US = 10 * 1000 * 1000,
 };
@@ -28,6 +28,7 @@ void meter_add(struct sftp_meter *m, uint64_t bytes, int64_t now_us)
 	if (passed < METER_US)
 		return;
 	rate = m->bytes * 1000000 / (uint64_t)passed;
+	m->rising = rate > m->rate + m->rate / 4;
 	m->rate = rate > m->rate ? rate : (m->rate * 3 + rate) / 4;
 	m->bytes = 0;
 	m->start_us = now_us;
@@ -116,7 +117,9 @@ static uint64_t window_max(const struct sftp_dev *dev)
 	uint64_t flight = meter_rate(&dev->reading, now) * rtt_locked(dev) / 1000000;
 	uint64_t most = MIN((uint64_t)WINDOW_MAX, dev->cache.max_len / 3);
 
-	/* Nothing measured yet is no reason to stay slow. */
+	/* As long as more was delivered every time, there is more to be had. Nothing measured yet
+	 * is no reason to stay slow. */
+	flight *= dev->reading.rising ? 2 : 1;
 	return MIN(MAX(2 * flight, (uint64_t)(flight ? 2 : 4) * WINDOW_MIN), most);
 }
 

@@ -160,6 +160,7 @@ struct sftp_meter {
 	uint64_t bytes;		/* since start_us */
 	int64_t start_us;
 	uint64_t rate;		/* bytes per second */
+	bool rising;		/* it was a good deal more than before */
 };
 
 /* Range of an unanswered write of a dead connection. [lock] */
