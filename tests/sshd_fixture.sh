@@ -97,12 +97,20 @@ sshd_write_config() { # NAME KEY=VALUE...
 	} >"$dir/sshd_config"
 }
 
-# As root in a mount namespace of its own, where a password or a jail disturbs nobody.
+# As root in a mount namespace of its own, where a password, a jail and a shell that does not read
+# the user's start-up files disturb nobody. Mounts there are at that time are given up there, or
+# their copies would keep them alive.
 sshd_write_start() { # NAME KEY=VALUE...
 	local dir=$sshd_dir/$1 a hash
 	shift
 	{
-		echo "mkdir -p /run/sshd"
+		if [ "$(id -u)" = 0 ]; then
+			awk -F: -v OFS=: -v u="$sshd_user" '$1 == u { $7 = "/bin/sh" } { print }' \
+				/etc/passwd >"$dir/passwd"
+			echo "mkdir -p /run/sshd"
+			echo "awk '\$3 ~ /^fuse/ { print \$2 }' /proc/self/mounts | xargs -r umount -l"
+			echo "mount --bind '$dir/passwd' /etc/passwd"
+		fi
 		for a in "$@"; do case $a in
 		chroot=*) echo "mount --bind '${a#*=}' /mnt" ;;
 		password=* | kbdint=*)
