@@ -193,6 +193,43 @@ detached() {
 	"$tool" -H hdr read body "$pass" | cmp - "$little" || fail "what cryptsetup encrypted reads differently"
 }
 
+# Slots of several kinds in one container: priorities, an unbound key, another area cipher.
+keyslots() {
+	printf %s "$pass" >key0
+	format l2 20M --type luks2 $argon --keyslot-cipher aes-cbc-essiv:sha256 --keyslot-key-size 256
+	for s in 1 2 3; do
+		printf 'key%s' "$s" >key1
+		timeout 60 cryptsetup luksAddKey -q $argon --key-slot "$s" --key-file key0 l2 key1 2>err ||
+			fail "luksAddKey: $(cat err)"
+	done
+	printf unbound >key1
+	head -c 64 /dev/urandom >vk
+	timeout 60 cryptsetup luksAddKey -q $argon --unbound --key-slot 9 --key-size 512 --volume-key-file vk \
+		--key-file key1 l2 2>err <key1 || fail "unbound: $(cat err)"
+	timeout 60 cryptsetup config --priority prefer --key-slot 2 l2 || fail config
+	timeout 60 cryptsetup config --priority ignore --key-slot 3 l2 || fail config
+	TOOL_LUKS_NOTICE=1 "$tool" size l2 key1 2>err >/dev/null || fail "slot 1 does not open"
+	[ "$(tr -dc '0-9\n' <err | cut -c1 | tr -d '\n')" = 201 ] || fail "not by priority: $(cat err)"
+	"$tool" size l2 key3 >/dev/null 2>&1 && fail "a slot to be ignored was tried"
+	"$tool" -k 3 size l2 key3 >/dev/null || fail "a slot to be ignored does not open when named"
+	"$tool" size l2 unbound >/dev/null 2>err && fail "an unbound key opens the data"
+	grep -q unbound err && fail "the passphrase is in a message"
+	"$tool" -k 9 size l2 unbound >/dev/null 2>&1 && fail "an unbound slot opens when named"
+	fill l2
+	judge2 l2
+}
+
+# What is refused by name.
+in_progress() {
+	cp "$little" body
+	rm -f hdr
+	printf %s "$pass" | timeout -k 5 120 cryptsetup reencrypt -q --encrypt --init-only --type luks2 \
+		--force-offline-reencrypt --header hdr $argon --key-file - body >err 2>&1
+	[ -s hdr ] || fail "reencrypt --init-only: $(tail -n 2 err)"
+	refuses 'reencryption is in progress' body -H hdr
+	"$tool" -H hdr info body | grep -q 'requirements .*reencrypt' || fail "not described"
+}
+
 # Ciphers and segments cryptsetup cannot make here: headers edited, data judged in Python.
 edited() {
 	python3 -c 'import cryptography' || fail 'no python3-cryptography'
@@ -219,6 +256,8 @@ edited() {
 start_qemu
 luks1_of_cryptsetup
 luks2_of_cryptsetup
+keyslots
+in_progress
 detached
 edited
 luks1_of_qemu
