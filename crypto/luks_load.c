@@ -5,7 +5,8 @@
  * LUKS2 keeps two copies. One is valid when its binary header, checksum, JSON and places are.
  * Of two valid ones the higher seqid serves, the primary on a tie. The secondary lies
  * behind the primary's length; when the primary cannot say that, every length there is
- * is tried. What cannot be read is not valid. Nothing is repaired: the image may be in use by a newer program.
+ * is tried. What cannot be read is not valid. Nothing is repaired: the image may be in use by
+ * a newer program.
  */
 #include <endian.h>
 #include <errno.h>
