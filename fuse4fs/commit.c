@@ -13,6 +13,7 @@
  * The bufs stay pinned from txn_dirty to the end of 4: what a cache miss would read
  * from the device meanwhile is old. After an abort they stay so for good.
  */
+#include <assert.h>
 #include <errno.h>
 
 #include "blkdev.h"
@@ -210,6 +211,7 @@ static void copy_blocks(struct commit *c, struct txn *t)
 {
 	size_t bs = c->mgr->fs->block_size;
 
+	assert(t->state == TXN_CLOSING && !t->handles);	/* I1: whole operations */
 	while (!list_empty(&t->dirty)) {
 		struct buf *b = container_of(t->dirty.next, struct buf, txn_node);
 
@@ -300,6 +302,7 @@ static void finish(struct txn_mgr *m, struct commit *c, uint64_t us) REQUIRES(m-
 {
 	uint32_t tid = c->tid;
 
+	assert(tid_before(m->durable, tid));
 	m->durable = tid;
 	m->stats.commits++;
 	m->stats.blocks += c->n;
@@ -308,7 +311,7 @@ static void finish(struct txn_mgr *m, struct commit *c, uint64_t us) REQUIRES(m-
 	mutex_unlock(&m->lock);
 
 	drop_pins(c);
-	release(m, c->txn);
+	release(m, c->txn);	/* I3: durable, and not before */
 	put_staging(m, c->staging, c->staging_len);
 	c->staging = NULL;
 	commit_free(c);
@@ -332,6 +335,7 @@ static int commit_locked(struct txn_mgr *m) REQUIRES(m->lock)
 	int err;
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
+	assert(t->state == TXN_RUNNING && !m->aborted);	/* I6 */
 	t->state = TXN_CLOSING;
 	while (t->handles)
 		cond_wait(&m->drained, &m->lock);

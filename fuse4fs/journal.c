@@ -13,6 +13,7 @@
  */
 #include "journal.h"
 
+#include <assert.h>
 #include <errno.h>
 
 #include "blkdev.h"
@@ -159,6 +160,7 @@ static int prepare_or_drain(struct journal *j, struct commit *c, struct logged *
 static void record(struct journal *j, struct commit *c, struct logged *lt)
 {
 	mutex_lock(&j->lock);
+	assert(c->tid == j->next_tid && j->used + lt->nblks <= j->capacity);
 	list_push(&j->logged, &lt->node);
 	for (size_t i = 0; i < c->n; i++)
 		table_put(&j->table, &c->copies[i], lt);
@@ -281,6 +283,7 @@ static int journal_close(struct commit_writer *w, bool aborted)
 	checkpoint_stop(j);
 	if (!aborted) {
 		err = checkpoint_rest(j);
+		assert(err || !j->table.npending);	/* I4 */
 		if (!err)
 			err = journal_set_tail(j, 0, j->next_tid);
 		if (!err)
@@ -354,6 +357,7 @@ static int start(struct journal *j)
 	err = super_write_recover(j->fs, true);
 	if (!err)
 		err = journal_set_tail(j, j->head, j->next_tid);
+	j->in_use = !err;
 	if (!err)
 		err = checkpoint_start(j);
 	return err;

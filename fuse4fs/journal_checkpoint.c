@@ -11,6 +11,7 @@
  * Passes run in a thread of their own: when half of the log or half of the memory is
  * used, when a commit waits for either, and when nothing was committed for a while.
  */
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 
@@ -74,6 +75,7 @@ static size_t gather(struct journal *j, struct pass *p, size_t i) REQUIRES(j->lo
 		e = table_find(&j->table, w->pblk);
 		if (!e || !e->data)
 			break;
+		assert(jbd2_tid_cmp(e->in->tid, j->next_tid) < 0);	/* I1: it is durable */
 		memcpy(j->home + n * bs, e->data, bs);
 		w->in = e->in;
 	}
@@ -132,7 +134,7 @@ static uint32_t find_tail(struct journal *j, uint32_t *ret_start, uint32_t *ret_
 			*ret_tid = lt->tid;
 			break;
 		}
-		lt->gone = true;
+		lt->gone = true;	/* its blocks are home and flushed, or logged again */
 		passed += lt->nblks;
 	}
 	return passed;

@@ -51,6 +51,7 @@ struct journal {
 	struct fs *fs;			/* [init only] */
 	struct log log;			/* [init only]; super_block: super_lock */
 	uint32_t capacity;		/* [init only] blocks of the ring */
+	bool in_use;			/* [init only] and the disk says so */
 	size_t max_pending;		/* [init only] blocks: commits wait beyond */
 	uint8_t *out;			/* [committer] OUT_BYTES, log blocks to be written */
 	uint8_t *home;			/* [checkpointer] HOME_BYTES, blocks on their way */

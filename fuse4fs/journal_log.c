@@ -8,6 +8,7 @@
  * in the log with zeros there, and its tag says so.
  * Source: linux Documentation/filesystems/ext4/journal.rst; fs/jbd2/commit.c.
  */
+#include <assert.h>
 #include <errno.h>
 
 #include "blkdev.h"
@@ -81,6 +82,7 @@ static int write_ring(struct journal *j, const uint8_t *data, uint32_t lblk, uin
 	const struct log *log = &j->log;
 	uint32_t bs = log->block_size;
 
+	assert(j->in_use && lblk >= log->first && lblk + n <= log->end);	/* I4 */
 	while (n) {
 		uint32_t len;
 		uint64_t pblk = log_pblk(log, lblk, &len);

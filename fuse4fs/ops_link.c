@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Names of existing inodes: link, unlink, rmdir. */
+#include <assert.h>
 #include <errno.h>
 
 #include "group.h"
@@ -38,6 +39,7 @@ int ops_drop_link(struct handle *h, struct inode *inode)
 	}
 	if (inode->nlink == 0)
 		err = orphan_add(h, inode);
+	assert(err || inode->nlink || inode->orphan);	/* I5 */
 	return err ? err : inode_store(h, inode, false);
 }
 
