@@ -162,11 +162,11 @@ struct luks_notice {
  * ret_key   the caller's, luks_key_free
  *
  * Blocks for seconds, by design of the KDF; uses up to the memory and lanes of the limits.
- * Returns 0; -EKEYREJECTED no keyslot that was tried opens with that passphrase (why: the first one
- * that was not, and the reason; "" when all were); -ENOKEY no such keyslot, or none in use. When
- * no slot could be tried, why the first was not: -EOPNOTSUPP what it needs is not there,
- * -E2BIG its costs are above the limits, -EINVAL they have no meaning. -EUCLEAN, -EOPNOTSUPP as info->refused says; -ENOMEM;
- * what reading returns.
+ * Returns 0; -EKEYREJECTED no keyslot that was tried opens with that passphrase (why: the first
+ * one that could not be, and the reason; "" when all were); -ENOKEY no such keyslot, or none in
+ * use. When no slot could be tried, why the first was not: -EOPNOTSUPP what it needs is not
+ * there, -E2BIG its costs are above the limits, -EINVAL they have no meaning, -ENOMEM, what
+ * reading its area returns. -EUCLEAN, -EOPNOTSUPP as info->refused says.
  */
 int luks_unlock(const struct luks *luks, struct blkdev *header, const void *pass,
 		size_t pass_len, int keyslot, const struct luks_notice *notice,

@@ -119,7 +119,7 @@ static int check_digest(const struct luks *luks, const struct luks_key *key)
 	return secret_equal(value, digest->value, digest->len) ? 0 : -EKEYREJECTED;
 }
 
-/* 0 and a key; -EKEYREJECTED; another error ends the attempt. */
+/* 0 and a key; -EKEYREJECTED; another error: it cannot be tried, the next one may do. */
 static int try_slot(struct attempt *a, unsigned index, struct luks_key **ret)
 {
 	size_t key_len = a->luks->slots[index].key_len;
@@ -184,9 +184,12 @@ static int try_slots(struct attempt *a, int keyslot, enum luks_priority priority
 		if (!usable(a, i, keyslot != LUKS_ANY_KEYSLOT))
 			continue;
 		err = try_slot(a, i, ret);
-		if (err != -EKEYREJECTED)
-			return err;
-		a->tried++;
+		if (!err)
+			return 0;
+		if (err == -EKEYREJECTED)
+			a->tried++;
+		else
+			leave_out(a, err, k->number, strerror(-err));
 	}
 	return -EKEYREJECTED;
 }
@@ -248,9 +251,5 @@ int luks_unlock(const struct luks *luks, struct blkdev *header, const void *pass
 	} else {
 		err = try_slots(&a, keyslot, LUKS_PRIORITY_NORMAL, ret_key);
 	}
-	if (err == -EKEYREJECTED)
-		return explain(&a, keyslot, why, why_len);
-	if (err)
-		snprintf(why, why_len, "unlocking: %s", strerror(-err));
-	return err;
+	return err ? explain(&a, keyslot, why, why_len) : 0;
 }

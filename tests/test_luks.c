@@ -546,6 +546,44 @@ static void overlapping_slots_are_damage(void **state)
 	assert_non_null(strstr(why, "overlaps"));
 }
 
+/* A keyslot whose area lies on bad sectors keeps nobody from the others. */
+static void a_keyslot_that_cannot_be_read_is_passed_over(void **state)
+{
+	struct luks1_disk *d = (struct luks1_disk *)bytes;
+	const size_t area_len = 128 / 8 * 4000;
+	struct blkdev_ops ops;
+	struct luks_key *key;
+	struct blkdev *dev;
+	struct luks *luks;
+	size_t from, to;
+
+	take(&luks1);
+	from = be32toh(d->slots[0].area_sec_be32) * (size_t)512;
+	to = be32toh(d->slots[3].area_sec_be32) * (size_t)512;
+	d->slots[3] = d->slots[0];
+	d->slots[3].area_sec_be32 = htobe32((uint32_t)(to / 512));
+	memcpy(bytes + to, bytes + from, area_len);
+	assert_int_equal(load(COPY, &luks), 0);
+	dev = fixture_dev(bytes, COPY);
+	ops = *dev->ops;
+	good_ops = dev->ops;
+	ops.read = read_with_bad_sectors;
+	dev->ops = &ops;
+	bad_off = from + 512;
+	bad_end = from + 1024;
+	assert_int_equal(luks_unlock(luks, dev, FIXTURE_PASS, 4, LUKS_ANY_KEYSLOT, NULL, &key, why,
+				     sizeof(why)), 0);
+	assert_int_equal(luks_key_slot(key), 3);
+	luks_key_free(key);
+	assert_int_equal(luks_unlock(luks, dev, "Pass", 4, LUKS_ANY_KEYSLOT, NULL, &key, why,
+				     sizeof(why)), -EKEYREJECTED);
+	assert_non_null(strstr(why, "keyslot 0: "));
+	assert_int_equal(luks_unlock(luks, dev, FIXTURE_PASS, 4, 0, NULL, &key, why, sizeof(why)), -EIO);
+	assert_non_null(strstr(why, "keyslot 0: "));
+	luks_free(luks);
+	blkdev_close(dev);
+}
+
 static int start(void **state)
 {
 	if (fixture_make(&luks1, FIXTURE_LUKS1) || fixture_make(&luks2, FIXTURE_LUKS2)) {
@@ -573,6 +611,7 @@ int main(void)
 		cmocka_unit_test(the_flag_allows_discards),
 		cmocka_unit_test(each_field_of_luks1_has_its_answer),
 		cmocka_unit_test(overlapping_slots_are_damage),
+		cmocka_unit_test(a_keyslot_that_cannot_be_read_is_passed_over),
 	};
 
 	return cmocka_run_group_tests(tests, start, NULL);
