@@ -20,6 +20,7 @@ enum {
 	DEPTH_MAX = 16,
 	CONTAINERS_MAX = 4096,
 	MEMBERS_MAX = 32768,
+	DIGEST_LEN_MIN = 16,	/* bytes; fewer would let wrong keys pass. LUKS1's have 20. */
 	KEY_LEN_MAX = 4096,	/* bytes; what is longer than CIPHER_KEY_MAX is refused later */
 };
 
@@ -265,7 +266,8 @@ static int decode_digest(struct decoding *d, int number, json_object *o)
 	    field_int(o, "iterations", 1, UINT32_MAX, &iterations) ||
 	    field_bytes(o, "salt", digest->kdf.salt, sizeof(digest->kdf.salt),
 			&digest->kdf.salt_len) ||
-	    field_bytes(o, "digest", digest->value, sizeof(digest->value), &digest->len))
+	    field_bytes(o, "digest", digest->value, sizeof(digest->value), &digest->len) ||
+	    digest->len < DIGEST_LEN_MIN)
 		return damaged(d, "digest", number, "its hash, costs, salt or value has no meaning");
 	algo = hash_find(hash);
 	digest->kdf.type = KDF_PBKDF2;

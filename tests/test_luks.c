@@ -393,6 +393,7 @@ static const struct change {
 	{ "\"keyslots\":[\"0\"]", "\"keyslots\":\"0\"", -EUCLEAN, 0, "digest 0" },
 	{ "\"type\":\"pbkdf2\"", "\"type\":\"scrypt\"", 0, -EOPNOTSUPP, "digest" },
 	{ "\"digest\":\"", "\"digest\":\"*", -EUCLEAN, 0, "digest 0" },
+	{ "\"digest\":\"", "\"digest\":\"AAAA\",\"x\":\"", -EUCLEAN, 0, "digest 0" },
 	{ "\"salt\":\"", "\"salt\":\"A", -EUCLEAN, 0, "keyslot 0" },
 	{ "\"salt\":\"", "\"salt\":\"\\u0000", -EUCLEAN, 0, "keyslot 0" },
 	/* config */
