@@ -17,6 +17,7 @@
 
 #include "crypto.h"
 #include "hash.h"
+#include "kdf_memory.h"
 #include "kdf_threads.h"
 #include "luks.h"
 
@@ -65,27 +66,10 @@ static int check_pbkdf2(const struct kdf *kdf, const struct luks_limits *limits,
 	return 0;
 }
 
-/* What the machine could give without swapping, KiB; 0: nobody says. */
-static uint64_t available_kib(void)
-{
-	static const char field[] = "MemAvailable:";
-	uint64_t kib = 0;
-	char line[128];
-	FILE *f = fopen("/proc/meminfo", "re");
-
-	if (!f)
-		return 0;
-	while (fgets(line, sizeof(line), f))
-		if (!strncmp(line, field, sizeof(field) - 1))
-			kib = strtoull(line + sizeof(field) - 1, NULL, 10);
-	fclose(f);
-	return kib;
-}
-
 static int check_memory(const struct kdf *kdf, const struct luks_limits *limits, char *why,
 			size_t why_len)
 {
-	unsigned long long want = kdf->memory_kib, have = available_kib();
+	unsigned long long want = kdf->memory_kib, have = kdf_memory_available();
 
 	if (want > limits->kdf_memory_kib) {
 		snprintf(why, why_len, "%s wants %llu KiB of memory, the limit is %llu",
@@ -99,7 +83,7 @@ static int check_memory(const struct kdf *kdf, const struct luks_limits *limits,
 			 gcry_check_version(NULL), ARGON2_SAFE_KIB);
 		return -EOPNOTSUPP;
 	}
-	if (have && want > have) {
+	if (want > have) {
 		snprintf(why, why_len, "%s wants %llu KiB of memory, %llu are available",
 			 kdf_name(kdf->type), want, have);
 		return -E2BIG;

@@ -102,6 +102,9 @@ static int probe_secondaries(struct blkdev *dev, struct luks_probe *ret)
 
 	if (!bin_buf)
 		return -ENOMEM;
+	/* All at once where a read is a round trip. */
+	for (uint64_t off = LUKS2_HDR_MIN; off <= LUKS2_HDR_MAX; off *= 2)
+		blkdev_prefetch(dev, off, LUKS2_BIN_LEN);
 	for (uint64_t off = LUKS2_HDR_MIN; off <= LUKS2_HDR_MAX && !err; off *= 2)
 		if (valid_secondary(dev, off, bin_buf, &err)) {
 			*ret = (struct luks_probe){ .version = 2, .secondary_only = true };

@@ -11,7 +11,10 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -22,6 +25,7 @@
 #include "crypto/crypto.h"
 #include "crypto/hash.h"
 #include "crypto/kdf.h"
+#include "crypto/kdf_memory.h"
 #include "crypto/luks.h"
 #include "crypto_vectors.h"
 
@@ -369,6 +373,48 @@ static void costs_are_compared_with_limits(void **state)
 	assert_int_equal(kdf_check(&kdf, &limits, 20, why, sizeof(why)), -EINVAL);
 }
 
+/* ---- memory that is left ---- */
+
+static void put_file(const char *dir, const char *name, const char *text)
+{
+	char path[512];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void memory_is_bounded_by_machine_and_groups(void **state)
+{
+	char dir[] = "/tmp/f4t-memory-XXXXXX", inner[64], meminfo[64], cgroup[64], rm[64];
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(inner, sizeof(inner), "%s/inner", dir);
+	snprintf(meminfo, sizeof(meminfo), "%s/meminfo", dir);
+	snprintf(cgroup, sizeof(cgroup), "%s/cgroup", dir);
+	assert_int_equal(mkdir(inner, 0700), 0);
+	assert_true(kdf_memory_from(meminfo, cgroup, dir) == UINT64_MAX);
+	put_file(dir, "meminfo", "MemTotal: 9999 kB\nMemAvailable:    5000 kB\n");
+	assert_int_equal(kdf_memory_from(meminfo, cgroup, dir), 5000);
+	put_file(dir, "cgroup", "4:memory:/other\n0::/inner\n");
+	assert_int_equal(kdf_memory_from(meminfo, cgroup, dir), 5000);
+	put_file(inner, "memory.max", "max\n");
+	put_file(inner, "memory.current", "1024\n");
+	assert_int_equal(kdf_memory_from(meminfo, cgroup, dir), 5000);
+	put_file(inner, "memory.max", "4096000\n");
+	assert_int_equal(kdf_memory_from(meminfo, cgroup, dir), 3999);
+	put_file(dir, "memory.max", "2048000\n");
+	assert_int_equal(kdf_memory_from(meminfo, cgroup, dir), 2000);
+	put_file(inner, "memory.current", "99999999\n");
+	assert_int_equal(kdf_memory_from(meminfo, cgroup, dir), 0);
+	assert_true(kdf_memory_available() > 0);
+	snprintf(rm, sizeof(rm), "rm -rf %s", dir);
+	assert_int_equal(system(rm), 0);
+}
+
 /* ---- AF, hashes, base64 ---- */
 
 /* Python: the formula of the LUKS1 specification on the bytes i * 7 + 1. */
@@ -466,6 +512,7 @@ int main(void)
 		cmocka_unit_test(pbkdf2_answers_match),
 		cmocka_unit_test(argon2_answers_match),
 		cmocka_unit_test(costs_are_compared_with_limits),
+		cmocka_unit_test(memory_is_bounded_by_machine_and_groups),
 		cmocka_unit_test(af_stripes_merge),
 		cmocka_unit_test(hashes_have_their_names),
 		cmocka_unit_test(base64_is_strict),
