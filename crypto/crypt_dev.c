@@ -389,6 +389,7 @@ int crypt_dev_new(const struct cipher_spec *spec, const void *key, const struct 
 	if (c->dev.info.io_min < map->sector_len)
 		c->dev.info.io_min = (uint32_t)map->sector_len;
 	c->dev.info.can_discard = lower->info.can_discard && map->allow_discards;
+	c->dev.info.discard_zeros = false;
 	*ret = &c->dev;
 	return 0;
 }

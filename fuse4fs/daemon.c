@@ -41,12 +41,31 @@ static void __attribute__((noreturn)) wait_for_child(int fd, pid_t child)
 	unsigned char status;
 	ssize_t n;
 
-	/* An interrupt from the terminal reaches the child, too; we report how it ended. */
-	signal(SIGINT, SIG_IGN);
 	do
 		n = read(fd, &status, 1);
 	while (n < 0 && errno == EINTR);
 	_exit(n == 1 ? status : status_of_death(child));
+}
+
+/*
+ * fork(2), or -errno. An interrupt from the terminal reaches both: the child dies of it, the
+ * parent goes on and reports that. Blocked meanwhile, or it could come before we ignore it.
+ */
+static pid_t fork_apart(void)
+{
+	sigset_t interrupt, before;
+	pid_t pid;
+
+	sigemptyset(&interrupt);
+	sigaddset(&interrupt, SIGINT);
+	sigprocmask(SIG_BLOCK, &interrupt, &before);
+	pid = fork();
+	if (pid < 0)
+		pid = -errno;
+	if (pid > 0)
+		signal(SIGINT, SIG_IGN);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return pid;
 }
 
 int daemon_start(struct daemon *d, bool foreground, const char *name)
@@ -62,13 +81,11 @@ int daemon_start(struct daemon *d, bool foreground, const char *name)
 	if (pipe2(fds, O_CLOEXEC))
 		return -errno;
 	fflush(NULL);
-	pid = fork();
+	pid = fork_apart();
 	if (pid < 0) {
-		int err = -errno;
-
 		close(fds[0]);
 		close(fds[1]);
-		return err;
+		return (int)pid;
 	}
 	if (pid > 0) {
 		close(fds[1]);

@@ -23,7 +23,8 @@
 #include "keysource.h"
 #include "transport/file.h"
 
-enum { SUPER_MAGIC_OFF = 1024 + 56, SUPER_MAGIC = 0xef53, KIB = 1024 };
+enum { SUPER_MAGIC_OFF = 1024 + 56, SUPER_MAGIC = 0xef53, KIB = 1024,
+       STACK_BYTES = 128 << 10 };
 
 /* Everything that unlocking one container needs. */
 struct unlock {
@@ -248,6 +249,17 @@ static int stack(struct unlock *u, struct blkdev **dev, struct device_crypt *ret
 	return 0;
 }
 
+/*
+ * Libraries wipe their own variables, but keys pass through vector registers, and the dynamic
+ * linker saves those on the stack when it binds a function at its first call.
+ */
+static void __attribute__((noinline)) burn_stack(void)
+{
+	char below[STACK_BYTES];
+
+	secret_wipe(below, sizeof(below));
+}
+
 int device_unlock(const struct device_options *opt, struct blkdev **dev,
 		  struct device_crypt *ret, char *why, size_t why_len)
 {
@@ -268,6 +280,7 @@ int device_unlock(const struct device_options *opt, struct blkdev **dev,
 		err = load(&u);
 	if (!err && found)
 		err = stack(&u, dev, ret);
+	burn_stack();
 	luks_free(u.luks);
 	blkdev_close(u.header);
 	return err;

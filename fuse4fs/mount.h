@@ -26,6 +26,14 @@ void mount_end(struct server *srv, bool still_mounted);
 void mount_tune(const struct server *srv);
 
 /*
+ * Makes umount(8) find our helper. Given an absolute name by root it takes the type from
+ * statfs(2), "fuse", and looks for no other helper than that type's, unless mount(8) has noted
+ * something about the mount in /run/mount/utab: so it is told to. As root; no error. A note
+ * left behind by another way of unmounting says nothing about other mounts.
+ */
+void mount_register(const char *image, const char *mountpoint);
+
+/*
  * mount_umount - unmount, as root by umount2(2), else with fusermount3
  *
  * lazy: detach now, the rest happens when the last user leaves. 0 or -errno: -EBUSY,

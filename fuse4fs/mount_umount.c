@@ -9,6 +9,7 @@
 #include "mount.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <spawn.h>
@@ -25,9 +26,10 @@
 
 enum { PATIENCE_MS = 5000, LIMIT_MS = 600000 };
 
-static int run_fusermount(const char *mountpoint, bool lazy)
+/* Runs a program to its end. 0; -EBUSY it failed; -errno it was not started. */
+static int run_program(const char *const *argv, bool quiet)
 {
-	const char *argv[] = { "fusermount3", "-u", lazy ? "-z" : "-q", "--", mountpoint, NULL };
+	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
 	sigset_t none;
 	int status, err;
@@ -37,7 +39,11 @@ static int run_fusermount(const char *mountpoint, bool lazy)
 	posix_spawnattr_init(&attr);
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
-	err = -posix_spawnp(&pid, argv[0], NULL, &attr, (char *const *)argv, environ);
+	posix_spawn_file_actions_init(&actions);
+	if (quiet)
+		posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+	err = -posix_spawnp(&pid, argv[0], &actions, &attr, (char *const *)argv, environ);
+	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attr);
 	if (err)
 		return err;
@@ -45,6 +51,31 @@ static int run_fusermount(const char *mountpoint, bool lazy)
 		if (errno != EINTR)
 			return -errno;
 	return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : -EBUSY;
+}
+
+static int run_fusermount(const char *mountpoint, bool lazy)
+{
+	const char *argv[] = { "fusermount3", "-u", lazy ? "-z" : "-q", "--", mountpoint, NULL };
+
+	return run_program(argv, false);
+}
+
+void mount_register(const char *image, const char *mountpoint)
+{
+	const char *argv[] = { "mount", "-i", "-f", "-t", "fuse.fuse4fs", "-o", "uhelper=fuse4fs",
+			       "--", image, mountpoint, NULL };
+
+	if (geteuid() == 0 && mountpoint[0] == '/' && access("/run/mount", W_OK) == 0)
+		run_program(argv, true);
+}
+
+/* Takes the note away, which umount(8) does only for mounts that are still there. */
+static void unregister(const char *mountpoint)
+{
+	const char *argv[] = { "umount", "-i", "--fake", "--", mountpoint, NULL };
+
+	if (geteuid() == 0 && access("/run/mount/utab", W_OK) == 0)
+		run_program(argv, true);
 }
 
 int mount_umount(const char *mountpoint, bool lazy, bool force)
@@ -111,11 +142,16 @@ int mount_umount_main(const char *mountpoint, bool lazy, bool force)
 		a = ask_server(mountpoint);
 	if (a.image[0])
 		mount_drain(mountpoint);
+	if (a.image[0])
+		unregister(mountpoint);
 	err = mount_umount(mountpoint, lazy, force);
-	if (!err && a.image[0])
+	if (!err && a.image[0]) {
 		err = wait_for_server(&a, mountpoint);
-	else if (err)
+	} else if (err) {
 		complain(mountpoint, err);
+		if (a.image[0])
+			mount_register(a.image, mountpoint);
+	}
 	if (a.pid_fd >= 0)
 		close(a.pid_fd);
 	if (err == -ETIMEDOUT)

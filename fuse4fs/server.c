@@ -100,6 +100,12 @@ static int resolve_paths(struct server *srv, char *why)
 	return resolve_mountpoint(srv, why);
 }
 
+/* The mount is somebody else's, who passed a descriptor. */
+static bool passed_on(const struct server *srv)
+{
+	return !strncmp(srv->mountpoint, "/dev/fd/", 8);
+}
+
 /*
  * The mount is usable, and its limits can be changed, when the kernel has our answer to its
  * first request. Who passes a descriptor may mount it later.
@@ -109,7 +115,7 @@ static void wait_until_agreed(struct server *srv)
 	struct pollfd fds[] = { { .fd = srv->agreed_fd, .events = POLLIN },
 				{ .fd = loop_done_fd(srv->loop), .events = POLLIN } };
 
-	if (strncmp(srv->mountpoint, "/dev/fd/", 8) != 0)
+	if (!passed_on(srv))
 		poll(fds, 2, AGREE_MS);
 }
 
@@ -153,6 +159,8 @@ static int serve(struct server *srv, int (*catch_signals)(void))
 	}
 	wait_until_agreed(srv);
 	mount_tune(srv);
+	if (!passed_on(srv))
+		mount_register(srv->image, srv->mountpoint);
 	daemon_ready(srv->daemon);
 	server_wait_end(srv, signal_fd);
 	err = srv->role->close(srv);

@@ -130,6 +130,8 @@ static void record(struct run *r)
 	}
 	if (!unit_is_clean(live))
 		unit_die("%s, seed %" PRIu64 ": not clean after the workload", r->setup->name, r->seed);
+	if (container)
+		blkdev_close(live);	/* otherwise the record's */
 }
 
 static bool is_commit_block(const struct run *r, const struct dev_record_entry *e)

@@ -161,8 +161,10 @@ static void discards_go_down_only_when_allowed(void **state)
 	assert_int_equal(mem->stats.discards, 0);
 	assert_int_equal(blkdev_close(dev), 0);
 	mem = new_mem();
+	mem->info.discard_zeros = true;
 	map.allow_discards = true;
 	dev = over(mem, "aes-xts-plain64", &map);
+	assert_false(dev->info.discard_zeros);
 	assert_int_equal(blkdev_discard(dev, 1, 4096), 0);
 	assert_int_equal(blkdev_discard(dev, 1, 8190), 0);
 	assert_int_equal(mem->stats.discards, 0);

@@ -69,6 +69,34 @@ static void values_of_every_kind(void **state)
 	options_fini(&o);
 }
 
+static void options_of_containers(void **state)
+{
+	struct options o;
+	char why[256];
+
+	assert_int_equal(parse("-o header=/h,keyfile=/k,keyfile-offset=1k,keyfile-size=32,key-slot=0,"
+			       "allow-discards,kdf-memory=2G,kdf-cost=8G,kdf-iterations=5 i m", &o, why), 0);
+	assert_string_equal(o.header, "/h");
+	assert_string_equal(o.keyfile, "/k");
+	assert_int_equal(o.keyfile_off, 1024);
+	assert_int_equal(o.keyfile_len, 32);
+	assert_int_equal(o.has_keyslot, 1);
+	assert_int_equal(o.keyslot, 0);
+	assert_int_equal(o.has_passfd, 0);
+	assert_int_equal(o.allow_discards, 1);
+	assert_true(o.kdf_memory == (uint64_t)2 << 30);
+	assert_true(o.kdf_cost == (uint64_t)8 << 30);
+	assert_int_equal(o.kdf_iterations, 5);
+	options_fini(&o);
+	assert_int_equal(parse("--export-device -o passfd=0,nocrypt i m", &o, why), -EINVAL);
+	options_fini(&o);
+	assert_int_equal(parse("--export-device -o passfd=0 i m", &o, why), 0);
+	assert_int_equal(o.action, ACT_EXPORT);
+	assert_int_equal(o.has_passfd, 1);
+	assert_int_equal(o.passfd, 0);
+	options_fini(&o);
+}
+
 static void later_wins(void **state)
 {
 	struct options o;
@@ -104,6 +132,14 @@ static void refusals_name_the_option(void **state)
 		{ "-o uid=4294967295 i m", "uid=4294967295" }, { "-o root= i m", "root=" },
 		{ "-o root=a i m", "root=a" }, { "-o norecovery i m", "norecovery" },
 		{ "-o partition=1,offset=5 i m", "partition" }, { "-o allow_other,allow_root i m", "allow_root" },
+		{ "-o keyfile-size=9M,keyfile=k i m", "keyfile-size=9M" },
+		{ "-o keyfile-offset=1 i m", "keyfile=" }, { "-o key-slot=32 i m", "key-slot=32" },
+		{ "-o keyfile=k,passfd=3 i m", "passfd=" }, { "-o nocrypt,header=h i m", "nocrypt" },
+		{ "-o kdf-memory=1 i m", "kdf-memory=1" }, { "-o passfd=x i m", "passfd=x" },
+		{ "-o passphrase=secret i m", "'passphrase'" },
+		{ "--export-device -o root=/x i m", "root=" },
+		{ "--export-device -o ro,norecovery i m", "norecovery" },
+		{ "--export-device i", "usage" }, { "--probe i m", "IMAGE" }, { "--probe", "IMAGE" },
 		{ "-Z i m", "-Z" }, { "--frob i m", "--frob" }, { "-o", "-o" }, { "i", "usage" },
 		{ "i m x", "usage" }, { "", "usage" }, { "-u", "MOUNTPOINT" }, { "--status a b", "MOUNTPOINT" },
 	};
@@ -129,6 +165,11 @@ static void other_actions(void **state)
 	assert_int_equal(parse("--status --json /mnt", &o, why), 0);
 	assert_int_equal(o.action, ACT_STATUS);
 	assert_int_equal(o.json, 1);
+	assert_int_equal(parse("--probe --json -o ro,partition=2 i", &o, why), 0);
+	assert_int_equal(o.action, ACT_PROBE);
+	assert_string_equal(o.image, "i");
+	assert_int_equal(o.partition, 2);
+	options_fini(&o);
 	assert_int_equal(parse("--help", &o, why), 0);
 	assert_int_equal(o.action, ACT_HELP);
 	assert_int_equal(parse("--version", &o, why), 0);
@@ -165,6 +206,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(plain_mount),
 		cmocka_unit_test(values_of_every_kind),
+		cmocka_unit_test(options_of_containers),
 		cmocka_unit_test(later_wins),
 		cmocka_unit_test(mount_noise_is_ignored),
 		cmocka_unit_test(refusals_name_the_option),

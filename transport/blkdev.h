@@ -46,7 +46,8 @@ struct blkdev_ops {
 	int (*read_nowait)(struct blkdev *dev, void *buf, size_t len, uint64_t off);
 	int (*write)(struct blkdev *dev, const void *buf, size_t len, uint64_t off);
 	int (*flush)(struct blkdev *dev);
-	/* Afterwards the range reads as zeros or as before. NULL: not supported. */
+	/* Afterwards the range reads as zeros or as before, behind a cipher as noise: zeros
+	 * only with discard_zeros. NULL: not supported. */
 	int (*discard)(struct blkdev *dev, uint64_t off, uint64_t len);
 	/* Afterwards the range reads as zeros, which writing zeros may cost more.
 	 * -EOPNOTSUPP: the wrapper writes them. NULL: not supported. */
