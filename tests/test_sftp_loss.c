@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -22,7 +23,8 @@
 
 #include "sftp_rig.h"
 
-enum { MIB = 1024 * 1024, SIZE = 8 * MIB, SECTOR = 512, IO_MAX = 300 * 1024 };
+enum { MIB = 1024 * 1024, SIZE = 8 * MIB, SECTOR = 512, IO_MAX = 300 * 1024,
+       STRIPE = 32 * 1024, STRIPES = 3, WORKERS = 6 };
 
 struct world {
 	struct sftp_rig rig;
@@ -206,12 +208,92 @@ static void a_client_that_ends_loses_only_what_it_did_not_flush(void **state)
 	}
 }
 
+/* One of several threads, with stripes of its own between those of the others. */
+struct worker {
+	struct world *w;
+	unsigned nr, seed;
+	pthread_t thread;
+	uint8_t buf[STRIPE];
+	int errors;
+};
+
+static unsigned next(struct worker *k, unsigned n)
+{
+	return (unsigned)rand_r(&k->seed) % n;
+}
+
+static void work_once(struct worker *k)
+{
+	/* Few enough that a range is written again while it is in flight. */
+	uint64_t stripe = next(k, STRIPES) * (uint64_t)WORKERS + k->nr;
+	uint64_t off = stripe * STRIPE + next(k, STRIPE);
+	uint32_t len = 1 + next(k, (unsigned)(stripe * STRIPE + STRIPE - off));
+	uint8_t *model = k->w->model + off;
+	unsigned what = next(k, 100);
+
+	if (what < 48) {
+		memset(model, (int)next(k, 256), len);
+		k->errors += blkdev_write(k->w->rig.dev, model, len, off) != 0;
+	} else if (what < 86) {
+		k->errors += blkdev_read(k->w->rig.dev, k->buf, len, off) != 0;
+		k->errors += memcmp(k->buf, model, len) != 0;
+	} else if (what < 88) {
+		blkdev_prefetch(k->w->rig.dev, next(k, SIZE / 2), next(k, SIZE / 2));
+	} else {
+		k->errors += blkdev_flush(k->w->rig.dev) != 0;
+	}
+}
+
+static void *work(void *arg)
+{
+	struct worker *k = arg;
+	struct sftp_status st;
+
+	do {
+		for (int i = 0; i < 50; i++)
+			work_once(k);
+		sftp_dev_status(k->w->rig.dev, &st);
+	} while (!k->errors && st.reconnects < number("SFTP_CUTS", 100) / 4);
+	return NULL;
+}
+
+/* Requests are carried out in any order, on several channels, and all of them are cut. */
+static void threads_do_not_disturb_each_other(void **state)
+{
+	struct world *w = *state;
+	struct worker *workers = calloc(WORKERS, sizeof(*workers));
+	char seed[32];
+
+	snprintf(seed, sizeof(seed), "--seed=%u", w->seed);
+	printf("SEED=%u\n", w->seed);
+	rig_serve(&w->rig, "--forget", "--die=400", "--shuffle", "--delay=1", "--short", seed, NULL);
+	w->rig.on_lost = power_cut;
+	while (rig_open(&w->rig))
+		;
+	for (unsigned i = 0; i < WORKERS; i++) {
+		workers[i].w = w;
+		workers[i].nr = i;
+		workers[i].seed = w->seed + i;
+		assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
+	}
+	for (unsigned i = 0; i < WORKERS; i++) {
+		pthread_join(workers[i].thread, NULL);
+		assert_int_equal(workers[i].errors, 0);
+	}
+	flush(w);
+	rig_close(&w->rig);
+	power_cut(&w->rig);
+	check_image(w);
+	free(workers);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(cuts_go_unnoticed, make_world, end_world),
 		cmocka_unit_test_setup_teardown(a_client_that_ends_loses_only_what_it_did_not_flush,
 						make_world, end_world),
+		cmocka_unit_test_setup_teardown(threads_do_not_disturb_each_other, make_world, end_world),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
  *   --no-fsync --no-limits
  *   --short          reads answered in part
  *   --misorder       answers out of order
+ *   --shuffle        requests carried out in any order, as servers with threads do
  *   --fail=KIND:N:C  requests N .. N+C-1 of KIND (write, fsync, read) fail; counted over all
  *                    servers of one image
  *   --die=N          ends at one of N writes, fsyncs, and reads of more than a block
@@ -59,7 +60,7 @@ struct fault {
 
 static struct {
 	int delay_ms, die, stop, hostile;
-	bool no_fsync, no_limits, is_short, misorder, forget, lie;
+	bool no_fsync, no_limits, is_short, misorder, shuffle, forget, lie;
 	struct fault read, write, fsync;
 	unsigned seed;
 } opt;
@@ -480,6 +481,30 @@ static bool give_output(void)
 	return true;
 }
 
+/* The first packet that is due; with --shuffle any of them. */
+static struct packet *next_due(void)
+{
+	struct packet *p = in.first, **at = &in.first;
+	unsigned n = 0;
+
+	while (p && p->due_us <= now_us()) {
+		n++;
+		p = p->next;
+	}
+	if (!n)
+		return NULL;
+	if (!opt.shuffle)
+		return pop(&in);
+	for (unsigned k = (unsigned)rand() % n; k; k--)
+		at = &(*at)->next;
+	p = *at;
+	*at = p->next;
+	in.len -= p->len;
+	for (in.last = &in.first; *in.last; in.last = &(*in.last)->next)
+		;
+	return p;
+}
+
 static int wait_ms(bool *blocked)
 {
 	int64_t now = now_us(), due = INT64_MAX;
@@ -512,7 +537,7 @@ static void parse(char **argv)
 			{ "--stop", NULL, &opt.stop }, { "--hostile", NULL, &opt.hostile },
 			{ "--no-fsync", &opt.no_fsync, NULL }, { "--no-limits", &opt.no_limits, NULL },
 			{ "--short", &opt.is_short, NULL }, { "--misorder", &opt.misorder, NULL },
-			{ "--forget", &opt.forget, NULL }, { "--lie", &opt.lie, NULL },
+			{ "--shuffle", &opt.shuffle, NULL }, { "--forget", &opt.forget, NULL }, { "--lie", &opt.lie, NULL },
 			{ "--seed", NULL, (int *)&opt.seed },
 		};
 		size_t k = 0, count = sizeof(table) / sizeof(table[0]);
@@ -551,9 +576,7 @@ int main(int argc, char **argv)
 		poll(fds, 2, blocked && ms < 0 ? -1 : ms);
 		if ((fds[0].revents & (POLLIN | POLLHUP)) && !take_input())
 			open_input = false;
-		while (in.first && in.first->due_us <= now_us() && out.len <= OUT_MAX) {
-			struct packet *p = pop(&in);
-
+		for (struct packet *p; out.len <= OUT_MAX && (p = next_due());) {
 			execute(p->bytes);
 			free(p);
 		}
