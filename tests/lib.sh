@@ -10,6 +10,7 @@
 #
 # FUSE4FS_LUKS=luks1|luks2 runs a test on a container: img, adopt and what follows wrap the
 # file system in one, $scratch/img; tests that touch its bytes use plain_copy.
+# FUSE4FS_LUKS_ARGS goes to luksFormat.
 set -u
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 FUSE4FS=${FUSE4FS:-$(cd "${top_builddir:-.}" && pwd)/fuse4fs/fuse4fs}
@@ -64,7 +65,7 @@ container() {
 	rm -f "$file"
 	truncate -s $((bytes + (16 << 20))) "$file"
 	cryptsetup luksFormat -q --type "${FUSE4FS_LUKS:-luks2}" --pbkdf pbkdf2 --pbkdf-force-iterations 1000 \
-		"$@" "$file" "$key" >"$scratch/luksformat.log" 2>&1 ||
+		${FUSE4FS_LUKS_ARGS:-} "$@" "$file" "$key" >"$scratch/luksformat.log" 2>&1 ||
 		{ cat "$scratch/luksformat.log" >&2; fail "cryptsetup luksFormat"; }
 	truncate -s $((bytes + $(cryptsetup luksDump "$file" |
 		awk '/Payload offset:/ { print $3 * 512 } /offset:.*\[bytes\]/ && !n++ { print $2 }'))) "$file"
