@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "crypto/crypto.h"
 #include "crypto/luks.h"
@@ -214,6 +215,9 @@ static int find_key(struct unlock *u, struct luks_key **ret)
 	guard_process();
 	while ((err = try_key(u, &src, ret)) == -EKEYREJECTED && --tries > 0)
 		say(u, "No key available with this passphrase.");
+	/* Whoever wrote to it may be waiting for its end. */
+	if (src.passfd > STDERR_FILENO)
+		close(src.passfd);
 	return err;
 }
 

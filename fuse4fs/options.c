@@ -426,6 +426,7 @@ void options_help(void)
 	       "  -f, --foreground   stay in the foreground\n"
 	       "  -d                 the same, and print every request\n"
 	       "  -s                 one thread (threads=1)\n"
+	       "  -v                 say what takes long\n"
 	       "  -r, -w             the same as -o ro, -o rw\n"
 	       "  --export-device    serve the block device itself, as MOUNTPOINT/device\n"
 	       "  --probe            what IMAGE is and what mounting it would do\n"
