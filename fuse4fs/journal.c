@@ -156,22 +156,31 @@ static int prepare_or_drain(struct journal *j, struct commit *c, struct logged *
 	return err;
 }
 
-/* c is durable: makes it part of the live log. */
+/* A write home under way must not land on the next owner of a block that was freed; the
+ * ones that follow know of it. */
+static void wait_for_write(struct journal *j) REQUIRES(j->lock)
+{
+	const uint64_t seen = j->writes;
+
+	while (j->writing && j->writes == seen)
+		cond_wait(&j->room, &j->lock);
+}
+
+/* c is durable: makes it part of the live log, at once, for the lock is let go later. */
 static void record(struct journal *j, struct commit *c, struct logged *lt)
 {
 	mutex_lock(&j->lock);
 	assert(c->tid == j->next_tid && j->used + lt->nblks <= j->capacity);
 	list_push(&j->logged, &lt->node);
-	for (size_t i = 0; i < c->n; i++)
-		table_put(&j->table, &c->copies[i], lt);
-	/* A write home under way must not land on the block's next owner. */
-	while (j->nrevokes && j->writing)
-		cond_wait(&j->room, &j->lock);
-	for (size_t i = 0; i < j->nrevokes; i++)
-		table_remove(&j->table, j->revokes[i]);
 	j->used += lt->nblks;
 	j->head = log_after(j, lt->start, lt->nblks);
 	j->next_tid = c->tid + 1;
+	for (size_t i = 0; i < c->n; i++)
+		table_put(&j->table, &c->copies[i], lt);
+	for (size_t i = 0; i < j->nrevokes; i++)
+		table_remove(&j->table, j->revokes[i]);
+	if (j->nrevokes)
+		wait_for_write(j);
 	clock_gettime(CLOCK_MONOTONIC, &j->last_commit);
 	checkpoint_poke(j);
 	mutex_unlock(&j->lock);

@@ -101,6 +101,7 @@ static int write_home(struct journal *j, struct pass *p) REQUIRES(j->lock)
 				   fs_off(j->fs, p->work[i].pblk));
 		mutex_lock(&j->lock);
 		j->writing = false;
+		j->writes++;
 		cond_broadcast(&j->room);
 		i += n;
 	}

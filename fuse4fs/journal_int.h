@@ -69,6 +69,7 @@ struct journal {
 	uint32_t head, next_tid;	/* [lock] where the next transaction goes */
 	uint32_t used;			/* [lock] blocks of the ring from the tail on */
 	bool writing;			/* [lock] the checkpointer has a write under way */
+	uint64_t writes;		/* [lock] that have ended */
 	bool want_pass, want_all;	/* [lock] checkpoint now; until nothing is left */
 	bool stop, over;		/* [lock] thread shall end; nothing goes home any more */
 	struct timespec last_commit;	/* [lock] */
