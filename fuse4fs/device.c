@@ -220,6 +220,9 @@ int device_open(const struct device_options *opt, struct device *ret, char *why,
 
 	if (err)
 		return err;
+	/* ssh(1), fusermount3(1) and what else is started has no business with the passphrase. */
+	if (opt->unlock.passfd > STDERR_FILENO)
+		(void)fcntl(opt->unlock.passfd, F_SETFD, FD_CLOEXEC);
 	if (device_remote_is(opt->image))
 		err = open_remote(opt, &d, why, why_len);
 	else

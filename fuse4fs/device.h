@@ -88,7 +88,7 @@ struct device {
  * why       on failure one sentence for the user: the object and the way out
  *
  * An inherited descriptor belongs to the device from then on, and is closed if what
- * comes after opening it fails. Neither the image's bytes nor its size change. With a
+ * comes after opening it fails; passfd is kept from programs started later. Neither the image's bytes nor its size change. With a
  * LUKS container the process can no longer be dumped or traced by its user. Call it
  * before there are threads.
  * Returns 0; -EINVAL options that exclude each other, a window outside; -EBUSY in use;

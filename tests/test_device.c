@@ -253,6 +253,19 @@ static void descriptors_without_access_are_told(void **state)
 	close_it(f);
 }
 
+static void the_passphrase_is_kept_from_other_programs(void **state)
+{
+	struct fixture *f = *state;
+	int fd = dup(STDIN_FILENO);
+
+	assert_true(fd > STDERR_FILENO);
+	f->opt.unlock.passfd = fd;
+	assert_int_equal(open_it(f), 0);
+	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	close_it(f);
+	close(fd);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -267,6 +280,7 @@ int main(void)
 		TEST(an_image_in_use_is_told),
 		TEST(inherited_descriptors_are_images),
 		TEST(descriptors_without_access_are_told),
+		TEST(the_passphrase_is_kept_from_other_programs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
