@@ -3,6 +3,9 @@
  * Nothing waits for ever: the SFTP device on servers that stop, in whole or in part, die of
  * every request of a kind, or take their time.
  */
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -24,7 +27,7 @@ static int setup(void **state)
 {
 	static struct sftp_rig rig;
 
-	alarm(100);	/* waiting for ever is what this is about */
+	alarm(60);	/* waiting for ever is what this is about */
 	*state = rig_init(&rig, SIZE) ? &rig : NULL;
 	return 0;
 }
@@ -69,9 +72,135 @@ static void slivers_of_guarded_writes_do_not_stop_writers(void **state)
 	assert_true(seconds_since(start) < 20);
 }
 
+/* Stops one of our children. */
+static bool stop_child(unsigned nr)
+{
+	char path[64], text[4096] = "", *p = text;
+	DIR *tasks = opendir("/proc/self/task");
+	struct dirent *e;
+	long pid = 0;
+
+	while (tasks && !pid && (e = readdir(tasks))) {
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%.20s/children", e->d_name);
+		f = fopen(path, "re");
+		if (f && fgets(text, sizeof(text), f)) {
+			for (unsigned i = 0; i <= nr; i++)
+				pid = strtol(p, &p, 10);
+		}
+		if (f)
+			fclose(f);
+	}
+	if (tasks)
+		closedir(tasks);
+	return pid > 0 && kill((pid_t)pid, SIGSTOP) == 0;
+}
+
+/* Short reads go to the first channel, and the cache does not know them. */
+static void *nibble(void *arg)
+{
+	struct sftp_rig *rig = arg;
+	uint8_t buf[512];
+
+	for (int i = 0; i < 100 && rig_status(rig).reconnects == 0; i++) {
+		blkdev_read(rig->dev, buf, sizeof(buf), (uint64_t)(i * 37 % 61) * REGION);
+		usleep(200 * 1000);
+	}
+	return NULL;
+}
+
+static void one_server_process_that_stops_is_noticed(void **state)
+{
+	struct sftp_rig *rig = rig_of(state);
+	uint8_t *buf = malloc(SIZE);
+	uint64_t start;
+	pthread_t thread;
+
+	rig->opt.cache_len = 1;
+	rig->opt.deadline_s = 1;
+	assert_int_equal(rig_open(rig), 0);
+	/* All are in use. */
+	assert_int_equal(blkdev_read(rig->dev, buf, SIZE, 0), 0);
+	assert_int_equal(rig_status(rig).channels, 4);
+	assert_true(stop_child(2));
+	start = rig_now_us();
+	assert_int_equal(pthread_create(&thread, NULL, nibble, rig), 0);
+	assert_int_equal(blkdev_read(rig->dev, buf, SIZE, 0), 0);
+	assert_true(seconds_since(start) < 15);
+	assert_int_equal(rig_status(rig).reconnects, 1);
+	pthread_join(thread, NULL);
+	free(buf);
+}
+
+static void *trickle(void *arg)
+{
+	struct sftp_rig *rig = arg;
+
+	for (int i = 0; i < 60 && rig_status(rig).reconnects == 0; i++) {
+		blkdev_write(rig->dev, bytes, 512, (uint64_t)i * REGION);
+		usleep(200 * 1000);
+	}
+	return NULL;
+}
+
+static void sending_is_no_sign_of_life(void **state)
+{
+	struct sftp_rig *rig = rig_of(state);
+	uint64_t start;
+	pthread_t thread;
+
+	rig->opt.deadline_s = 1;
+	assert_int_equal(rig_open(rig), 0);
+	rig_signal(rig, SIGSTOP);
+	start = rig_now_us();
+	assert_int_equal(pthread_create(&thread, NULL, trickle, rig), 0);
+	assert_int_equal(blkdev_write(rig->dev, bytes, 512, MIB), 0);
+	assert_int_equal(blkdev_flush(rig->dev), 0);
+	assert_true(seconds_since(start) < 6);
+	pthread_join(thread, NULL);
+}
+
+static void a_disk_slower_than_the_deadline_is_waited_for(void **state)
+{
+	struct sftp_rig *rig = rig_of(state);
+
+	rig->opt.deadline_s = 1;
+	rig_serve(rig, "--sync=2500", NULL);
+	assert_int_equal(rig_open(rig), 0);
+	assert_int_equal(blkdev_write(rig->dev, bytes, 512, MIB), 0);
+	assert_int_equal(blkdev_flush(rig->dev), 0);
+}
+
+static void a_request_no_server_survives_fails(void **state)
+{
+	struct sftp_rig *rig = rig_of(state);
+	uint64_t start = rig_now_us();
+
+	rig->opt.timeout_s = 2;
+	rig->opt.lock = SFTP_LOCK_NONE;
+	rig_serve(rig, "--die=1", "--no-limits", NULL);
+	assert_int_equal(rig_open(rig), 0);
+	assert_int_equal(blkdev_read(rig->dev, bytes, MIB, MIB), -EIO);
+	assert_true(seconds_since(start) < 15);
+	assert_int_equal(rig_status(rig).state, SFTP_FAILED);
+	rig_close(rig);
+	assert_int_equal(rig_open(rig), 0);
+	assert_int_equal(blkdev_write(rig->dev, bytes, MIB, MIB), 0);
+	assert_int_equal(blkdev_flush(rig->dev), -EIO);
+	assert_true(seconds_since(start) < 30);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(one_server_process_that_stops_is_noticed, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(sending_is_no_sign_of_life, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_disk_slower_than_the_deadline_is_waited_for,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(a_request_no_server_survives_fails, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(slivers_of_guarded_writes_do_not_stop_writers,
 						setup, teardown),
 	};

@@ -13,6 +13,7 @@
  *   --stop=N         stops (SIGSTOP) at one of these
  *   --forget         keeps IMAGE.disk, what a power cut would leave, and IMAGE.dirty, what was
  *                    written since the last fsync: (off, len) pairs of 8 bytes each
+ *   --sync=MS        what an fsync takes
  *   --lie            fsync is answered, and nothing is synced
  *   --hostile=N      one of N answers is damaged
  *   --seed=N
@@ -59,7 +60,7 @@ struct fault {
 };
 
 static struct {
-	int delay_ms, die, stop, hostile;
+	int delay_ms, sync_ms, die, stop, hostile;
 	bool no_fsync, no_limits, is_short, misorder, shuffle, forget, lie;
 	struct fault read, write, fsync;
 	unsigned seed;
@@ -318,6 +319,7 @@ static void do_fsync(uint32_t id, int fd)
 		status(id, SSH_FX_OP_UNSUPPORTED);
 		return;
 	}
+	usleep((useconds_t)opt.sync_ms * 1000);
 	if (dirty_fd >= 0 && !opt.lie)
 		sync_disk();
 	status(id, SSH_FX_OK);
@@ -534,6 +536,7 @@ static void parse(char **argv)
 		size_t n = eq ? (size_t)(eq - argv[i]) : strlen(argv[i]);
 		const struct { const char *name; bool *flag; int *number; } table[] = {
 			{ "--delay", NULL, &opt.delay_ms }, { "--die", NULL, &opt.die },
+			{ "--sync", NULL, &opt.sync_ms },
 			{ "--stop", NULL, &opt.stop }, { "--hostile", NULL, &opt.hostile },
 			{ "--no-fsync", &opt.no_fsync, NULL }, { "--no-limits", &opt.no_limits, NULL },
 			{ "--short", &opt.is_short, NULL }, { "--misorder", &opt.misorder, NULL },

@@ -81,6 +81,14 @@ void sftp_fail_waiters_locked(struct sftp_dev *dev)
 	sftp_end_flushes_locked(dev, -EIO);
 }
 
+void sftp_stuck_locked(struct sftp_dev *dev)
+{
+	if (dev->stuck_ms)
+		return;
+	dev->stuck_ms = boot_ms();
+	dev->stuck_losses = dev->losses;
+}
+
 static int add_piece(struct sftp_dev *dev, struct sftp_op *op, struct list *queue, uint64_t off,
 		     uint32_t len, uint8_t *dest) REQUIRES(dev->lock)
 {
@@ -158,6 +166,10 @@ static int sftp_read(struct blkdev *bdev, void *buf, size_t len, uint64_t off)
 	err = sftp_dead(dev) ? -EIO : serve_read(dev, &op, buf, len, off);
 	if (!err)
 		ahead_read_locked(dev, off, len);
+	if (op.pending) {
+		op.since_ms = boot_ms();
+		op.losses = dev->losses;
+	}
 	sftp_wake_locked(dev);
 	/* Also after an error: the pieces that were queued point into buf. */
 	while (op.pending)
@@ -201,6 +213,7 @@ static int write_some(struct sftp_dev *dev, const uint8_t *bytes, uint32_t len, 
 			continue;
 		}
 		dev->sync_now = true;
+		sftp_stuck_locked(dev);
 		sftp_wake_locked(dev);
 		cond_wait(&dev->changed, &dev->lock);
 	}
@@ -248,6 +261,7 @@ static int sftp_flush(struct blkdev *bdev)
 		f.err = -EIO;
 	} else if (f.seq > dev->log.synced_seq) {
 		list_push(&dev->flushes, &f.link);
+		sftp_stuck_locked(dev);
 		sftp_wake_locked(dev);
 		while (!f.done)
 			cond_wait(&f.wake, &dev->lock);

@@ -50,6 +50,8 @@ enum {
 struct sftp_op {
 	unsigned pending;
 	int err;
+	int64_t since_ms;	/* when it began to wait, and dev->losses then */
+	unsigned losses;
 	struct cond done;
 };
 
@@ -126,6 +128,7 @@ struct sftp_chan {
 	size_t unsent;		/* bytes in sending */
 	size_t read_out, write_out;	/* bytes of image data asked for, not answered */
 	unsigned used;		/* slots */
+	int64_t heard_ms;	/* as dev->heard_ms, of this server process */
 	uint32_t gen;
 	struct req *slot[SLOTS];
 	struct ctl open;	/* of the image */
@@ -216,6 +219,9 @@ struct sftp_dev {
 	int64_t rtt_us[2];	/* smallest of this and the last window; 0: none */
 	int64_t rtt_start_us;
 	uint64_t reconnects;
+	unsigned losses;
+	int64_t stuck_ms;	/* since when somebody waits for an fsync, 0: nobody */
+	unsigned stuck_losses;	/* dev->losses then */
 	int64_t lost_ms;	/* when; 0: connected */
 	unsigned channels;	/* ready ones */
 	bool nofsync;
@@ -230,6 +236,7 @@ struct sftp_dev {
 	bool reached;		/* was UP once */
 	unsigned in_flight;	/* slots used, of all channels */
 	bool syncing;		/* an fsync is in flight */
+	unsigned patience;	/* doublings of the deadline while it is */
 	unsigned sync_failures;	/* since retry_seq was not durable */
 	uint64_t retry_seq;	/* what has to be durable to forget the failure */
 	int64_t retry_us;	/* since when everything is being sent again */
@@ -269,6 +276,8 @@ void piece_done_locked(struct piece *piece, int err);
 void piece_queue_locked(struct sftp_dev *dev, struct piece *piece) REQUIRES(dev->lock);
 /* Everything that waits ends with -EIO. */
 void sftp_fail_waiters_locked(struct sftp_dev *dev) REQUIRES(dev->lock);
+/* Somebody begins to wait for an fsync. */
+void sftp_stuck_locked(struct sftp_dev *dev) REQUIRES(dev->lock);
 void sftp_end_flushes_locked(struct sftp_dev *dev, int err) REQUIRES(dev->lock);
 
 /* sftp_ahead.c */

@@ -21,6 +21,9 @@ enum {
 	SUSPECT_MS = 3000,
 	SLEPT_MS = 2000,	/* a jump of the clock that is a sleep */
 	CLOSE_MS = 3000,
+	STALL = 4,		/* deadlines that one of several server processes may be silent */
+	PATIENCE_MAX = 5,
+	HOPELESS = 8,		/* losses, and timeout_ms, that a caller may wait through */
 };
 
 static int64_t clock_us(clockid_t id)
@@ -229,7 +232,7 @@ static int wait_until(struct sftp_dev *dev, const bool *done, int64_t end)
 		int64_t now = boot_ms();
 		int err;
 
-		if (now >= end)
+		if (now >= end || (dev->in_flight && now - dev->heard_ms >= dev->deadline_ms))
 			return -ETIMEDOUT;
 		/* lockfile_drop() talks while closing, within CLOSE_MS. */
 		if (is_closing(dev) && end - now > CLOSE_MS)
@@ -250,7 +253,8 @@ void link_end(struct sftp_dev *dev)
 
 int link_wait(struct sftp_dev *dev, struct ctl *ctl)
 {
-	int64_t end = boot_ms() + (is_closing(dev) ? CLOSE_MS : dev->deadline_ms);
+	/* The deadline is for silence; bytes may be slow. */
+	int64_t end = boot_ms() + (is_closing(dev) ? CLOSE_MS : STALL * dev->deadline_ms);
 	int err = wait_until(dev, &ctl->done, end);
 
 	/* Requests point to what the caller has on its stack: none may stay in flight. */
@@ -316,10 +320,38 @@ static void plan_attempt(struct sftp_dev *dev)
 	dev->backoff_ms = MIN(BACKOFF_MAX_MS, MAX(BACKOFF_MIN_MS, 2 * dev->backoff_ms));
 }
 
+/*
+ * Every connection dies before somebody gets an answer: of what he asks for, perhaps. True
+ * when that has gone on for as long as an outage may last.
+ */
+static bool is_hopeless_locked(const struct sftp_dev *dev) REQUIRES(dev->lock)
+{
+	const struct list *const queues[] = { &dev->small, &dev->bulk };
+	int64_t start = boot_ms() - dev->timeout_ms;
+
+	if (!dev->timeout_ms)
+		return false;
+	if (dev->stuck_ms && dev->stuck_ms < start && dev->losses - dev->stuck_losses >= HOPELESS)
+		return true;
+	for (unsigned i = 0; i < ARRAY_LEN(queues); i++) {
+		for (struct list *l = queues[i]->next; l != queues[i]; l = l->next) {
+			const struct sftp_op *op = container_of(l, struct piece, link)->op;
+
+			if (op->since_ms < start && dev->losses - op->losses >= HOPELESS)
+				return true;
+		}
+	}
+	return false;
+}
+
 static void lost(struct sftp_dev *dev, int err)
 {
+	bool is_hopeless;
 	char how[160];
 
+	/* A disk may need longer than the deadline, and every time we do not wait for it. */
+	if (err == -ETIMEDOUT && dev->syncing)
+		dev->patience = MIN(dev->patience + 1, (unsigned)PATIENCE_MAX);
 	snprintf(how, sizeof(how), "%s", *dev->stream->ops->why(dev->stream) ?
 		 dev->stream->ops->why(dev->stream) : strerror(-err));
 	link_end(dev);
@@ -328,7 +360,15 @@ static void lost(struct sftp_dev *dev, int err)
 		dev->lost_ms = boot_ms();
 	if (!dev->broken)
 		wlog_resend(&dev->log);
+	dev->losses++;
+	is_hopeless = is_hopeless_locked(dev);
 	mutex_unlock(&dev->lock);
+	if (is_hopeless) {
+		link_set_state(dev, SFTP_FAILED, "the connection was lost %d times while somebody "
+			       "waited for one answer: given up; all input and output fails from "
+			       "now on", HOPELESS);
+		return;
+	}
 	plan_attempt(dev);
 	link_set_state(dev, SFTP_LOST, "the connection is lost: %s%s",
 		       err == -ETIMEDOUT ? "the server has been silent for too long" :
@@ -400,10 +440,24 @@ static int beat(struct sftp_dev *dev)
 	return 0;
 }
 
+/* When the server will have been silent for too long; the past: it has. */
+static int64_t silence_end(const struct sftp_dev *dev)
+{
+	int64_t limit = dev->deadline_ms << (dev->syncing ? dev->patience : 0);
+	int64_t end = dev->heard_ms + (dev->suspect ? MIN(SUSPECT_MS, limit) : limit);
+
+	/* Each channel has a process of its own there, which may stop alone. */
+	for (unsigned i = 0; i < dev->want_channels; i++) {
+		if (dev->chans[i].used)
+			end = MIN(end, dev->chans[i].heard_ms + STALL * limit);
+	}
+	return end;
+}
+
 /* What time asks for. Returns how long to wait, or -ETIMEDOUT: the connection is dead. */
 static int64_t keep_time(struct sftp_dev *dev)
 {
-	int64_t now = boot_ms(), wait, silence;
+	int64_t now = boot_ms(), wait, end;
 
 	notice_sleep(dev);
 	if (now >= dev->beat_ms && beat(dev))
@@ -413,10 +467,8 @@ static int64_t keep_time(struct sftp_dev *dev)
 		dev->suspect = false;
 		return wait;
 	}
-	silence = dev->suspect ? MIN(SUSPECT_MS, dev->deadline_ms) : dev->deadline_ms;
-	if (now - dev->heard_ms >= silence)
-		return -ETIMEDOUT;
-	return MIN(wait, dev->heard_ms + silence - now);
+	end = silence_end(dev);
+	return now >= end ? -ETIMEDOUT : MIN(wait, end - now);
 }
 
 /* UP or BROKEN: one round. */

@@ -56,7 +56,8 @@ void req_submit(struct sftp_dev *dev, unsigned chan, struct req *req)
 
 	ch->gen++;
 	ch->slot[nr] = req;
-	ch->used++;
+	if (!ch->used++)
+		ch->heard_ms = boot_ms();
 	if (!dev->in_flight++)
 		dev->heard_ms = boot_ms();
 	req->chan = (uint8_t)chan;
@@ -376,7 +377,7 @@ void req_sink_data(void *arg, unsigned chan, const void *buf, size_t len)
 
 	if (dev->sink_err)
 		return;
-	dev->heard_ms = boot_ms();
+	dev->heard_ms = ch->heard_ms = boot_ms();
 	err = ch->state == CHAN_NONE ? -EPROTO : sftp_rx_feed(&ch->rx, buf, len, &rx_ops, ch);
 	if (err)
 		dev->sink_err = err;
@@ -435,10 +436,12 @@ static int flush_chan(struct sftp_dev *dev, struct sftp_chan *ch)
 			want += iov[i].iov_len;
 		if ((size_t)n > want)
 			return -EPROTO;
-		dev->heard_ms = boot_ms();
 		advance(ch, (size_t)n);
-		if ((size_t)n < want)
-			return 0;
+		if ((size_t)n == want)
+			continue;
+		/* What was full takes bytes: somebody is there. Taking all says nothing. */
+		dev->heard_ms = ch->heard_ms = boot_ms();
+		return 0;
 	}
 	return 0;
 }

@@ -331,6 +331,9 @@ static void synced_locked(struct sftp_dev *dev, uint64_t acks, uint64_t seq) REQ
 		dev->sync_failures = 0;
 	dev->sync_now = false;
 	end_flushes(dev);
+	dev->stuck_ms = 0;
+	if (!list_empty(&dev->flushes))
+		sftp_stuck_locked(dev);
 	cond_broadcast(&dev->changed);
 }
 
@@ -370,6 +373,7 @@ void sched_synced(struct sftp_dev *dev, const struct req *req, int err)
 		failed_once_more(dev, req, "sync the image to its disk", strerror(-err));
 		return;
 	}
+	dev->patience = 0;
 	mutex_lock(&dev->lock);
 	/* A write that failed in between is being sent again; it is not covered. */
 	synced_locked(dev, req->sync_acks, MIN(req->sync_seq, answered_seq(dev)));
