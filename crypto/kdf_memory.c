@@ -51,13 +51,30 @@ static uint64_t group_bytes(const char *root, const char *group, const char *nam
 	return end == text || *end ? UINT64_MAX : bytes;
 }
 
+/* Of what a group uses, the cache of files and names, which gives way. */
+static uint64_t group_cache(const char *root, const char *group)
+{
+	static const char *const fields[] = { "inactive_file ", "active_file ", "slab_reclaimable " };
+	char path[2 * PATH_MAX], text[64];
+	uint64_t bytes = 0;
+
+	snprintf(path, sizeof(path), "%s%s/memory.stat", root, group);
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+		if (find_line(path, fields[i], text, sizeof(text)))
+			bytes += strtoull(text, NULL, 10);
+	return bytes;
+}
+
 static uint64_t group_room(const char *root, const char *group)
 {
 	uint64_t max = group_bytes(root, group, "memory.max");
 	uint64_t used = group_bytes(root, group, "memory.current");
+	uint64_t cache;
 
 	if (max == UINT64_MAX || used == UINT64_MAX)
 		return max;
+	cache = group_cache(root, group);
+	used = cache < used ? used - cache : 0;
 	return used < max ? max - used : 0;
 }
 

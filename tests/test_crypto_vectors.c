@@ -410,6 +410,12 @@ static void memory_is_bounded_by_machine_and_groups(void **state)
 	assert_int_equal(kdf_memory_from(meminfo, cgroup, dir), 2000);
 	put_file(inner, "memory.current", "99999999\n");
 	assert_int_equal(kdf_memory_from(meminfo, cgroup, dir), 0);
+	/* The cache of what has been read and written fills every group, and gives way. */
+	put_file(inner, "memory.stat", "anon 1024\ninactive_anon 512\nactive_anon 512\n"
+		 "inactive_file 99990000\nactive_file 8000\nslab_reclaimable 975\n");
+	assert_int_equal(kdf_memory_from(meminfo, cgroup, dir), 2000);
+	put_file(dir, "memory.max", "max\n");
+	assert_int_equal(kdf_memory_from(meminfo, cgroup, dir), 3999);
 	assert_true(kdf_memory_available() > 0);
 	snprintf(rm, sizeof(rm), "rm -rf %s", dir);
 	assert_int_equal(system(rm), 0);
