@@ -3,6 +3,8 @@
 #include "compat_fuse.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
@@ -23,17 +25,43 @@ void compat_fuse_want(struct fuse_conn_info *conn, uint32_t want, uint32_t refus
 	set_both(conn, (conn->want | (conn->capable & want)) & ~refuse);
 }
 
-/* libfuse asks for a reader, too; ours is loop.c, which reads the descriptor itself. */
-static ssize_t never_read(int fd, void *buf, size_t len, void *userdata)
+/* One end of a pair that keeps messages apart takes the place of the session's descriptor. */
+static int swap_in(int fd, int pair[2])
 {
-	(void)fd, (void)buf, (void)len, (void)userdata;
-	errno = EIO;
-	return -1;
+	int kept = fcntl(fd, F_DUPFD_CLOEXEC, 3), err = 0;
+
+	if (kept < 0)
+		return -errno;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
+		err = -errno;
+	} else if (dup3(pair[1], fd, O_CLOEXEC) < 0) {
+		err = -errno;
+		close(pair[0]);
+		close(pair[1]);
+	}
+	if (!err)
+		return kept;
+	close(kept);
+	return err;
 }
 
-int compat_fuse_intercept(struct fuse_session *se, compat_fuse_writev send)
+ssize_t compat_fuse_answer(struct fuse_session *se, void *request, size_t len, void *reply,
+			   size_t size)
 {
-	const struct fuse_custom_io io = { .writev = send, .read = never_read };
+	const struct fuse_buf buf = { .mem = request, .size = len };
+	int fd = fuse_session_fd(se), pair[2] = { -1, -1 }, kept = swap_in(fd, pair);
+	ssize_t n;
 
-	return fuse_session_custom_io(se, &io, fuse_session_fd(se));
+	if (kept < 0)
+		return kept;
+	fuse_session_process_buf(se, &buf);
+	n = recv(pair[0], reply, size, MSG_DONTWAIT);
+	if (n < 0)
+		n = errno == EAGAIN ? 0 : -errno;
+	if (dup3(kept, fd, O_CLOEXEC) < 0)
+		n = -errno;
+	close(kept);
+	close(pair[0]);
+	close(pair[1]);
+	return n;
 }

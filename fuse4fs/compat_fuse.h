@@ -10,6 +10,7 @@
 #include <fuse_lowlevel.h>
 
 #include <stdint.h>
+#include <sys/types.h>
 
 /*
  * Asks for the capabilities `want` where the kernel has them and none of `refuse`; others
@@ -19,11 +20,16 @@
 void compat_fuse_want(struct fuse_conn_info *conn, uint32_t want, uint32_t refuse);
 
 /*
- * The last word on every message to the kernel: libfuse 3.14 cannot negotiate what it does
- * not know, so the reply to INIT is amended on its way out (op_init.c). The session must
- * be mounted. writev: as writev(2), userdata is the session's. 0 or -errno.
+ * compat_fuse_answer - let libfuse answer a request, and take the answer instead of the kernel
+ *
+ * reply  size bytes for it; the caller sends it
+ *
+ * libfuse 3.14 cannot negotiate what it does not know, so the answer to INIT is amended on its
+ * way (op_init.c); libfuse's own hook for that, custom I/O, is compiled out of 3.18. The
+ * session's descriptor stands for a socket meanwhile: no other thread may use it, so this is
+ * for the first request only. Returns bytes, 0: there was no answer; -errno.
  */
-typedef ssize_t (*compat_fuse_writev)(int fd, struct iovec *iov, int count, void *userdata);
-int compat_fuse_intercept(struct fuse_session *se, compat_fuse_writev send);
+ssize_t compat_fuse_answer(struct fuse_session *se, void *request, size_t len, void *reply,
+			   size_t size);
 
 #endif

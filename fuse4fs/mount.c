@@ -118,12 +118,6 @@ int mount_session(struct server *srv, char *why, size_t why_len)
 	if (err) {
 		fuse_session_destroy(srv->se);
 		srv->se = NULL;
-		return err;
-	}
-	err = compat_fuse_intercept(srv->se, op_send);
-	if (err) {
-		snprintf(why, why_len, "libfuse: %s", strerror(-err));
-		mount_end(srv, true);
 	}
 	return err;
 }

@@ -44,8 +44,8 @@ struct fuse_entry_param op_entry_param(struct server *srv, const struct vfs_entr
 void op_init(void *userdata, struct fuse_conn_info *conn);
 void op_amend_init(struct server *srv, const struct fuse_in_header *in,
 		   struct fuse_init_out *out);
-/* Session hook (compat_fuse_intercept): amends and reports the reply to INIT. */
-ssize_t op_send(int fd, struct iovec *iov, int count, void *userdata);
+/* Answers INIT, amended by the role, and reports that. False: it is another request. */
+bool op_serve_init(struct server *srv, void *request, size_t len);
 
 /* op_raw.c: loop_filter for what libfuse does not know. arg: struct server. */
 bool op_raw(void *arg, void *request, size_t len);

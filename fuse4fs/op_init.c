@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <linux/fuse.h>
 #include <sys/eventfd.h>
-#include <sys/uio.h>
+#include <unistd.h>
 
 #include "loop.h"
 
@@ -74,27 +74,34 @@ void op_amend_init(struct server *srv, const struct fuse_in_header *in, struct f
 	}
 }
 
-/* Only the worker that serves INIT has it as its request, and replies to it once. */
-static bool replies_to_init(const struct fuse_in_header *in, const struct iovec *iov, int count)
+static bool can_be_amended(const struct fuse_in_header *in, const struct fuse_out_header *out,
+			   size_t len)
 {
-	const struct fuse_out_header *out = iov[0].iov_base;
-
-	return in && in->opcode == FUSE_INIT && out->unique == in->unique && !out->error &&
-	       count == 2 && in->len >= sizeof(*in) + offsetof(struct fuse_init_in, flags2) &&
-	       iov[1].iov_len >= offsetof(struct fuse_init_out, max_background);
+	return !out->error && in->len >= sizeof(*in) + offsetof(struct fuse_init_in, flags2) &&
+	       len >= sizeof(*out) + offsetof(struct fuse_init_out, max_background);
 }
 
-ssize_t op_send(int fd, struct iovec *iov, int count, void *userdata)
+bool op_serve_init(struct server *srv, void *request, size_t len)
 {
-	const struct fuse_in_header *in = loop_request();
-	struct server *srv = userdata;
+	struct {
+		struct fuse_out_header header;
+		struct fuse_init_out body;
+	} reply = { .body = { .major = 0 } };
+	struct fuse_in_header *in = request;
 	ssize_t n;
 
-	if (!replies_to_init(in, iov, count))
-		return writev(fd, iov, count);
-	if (srv->role->amend_init)
-		srv->role->amend_init(srv, in, iov[1].iov_base);
-	n = writev(fd, iov, count);
-	eventfd_write(srv->agreed_fd, 1);	/* the kernel has taken it in by now */
-	return n;
+	if (len < sizeof(*in) || in->opcode != FUSE_INIT)
+		return false;
+	n = compat_fuse_answer(srv->se, request, len, &reply, sizeof(reply));
+	if (n < (ssize_t)sizeof(reply.header)) {
+		fuse_session_exit(srv->se);	/* else the mount would hang */
+		return true;
+	}
+	if (srv->role->amend_init && can_be_amended(in, &reply.header, (size_t)n))
+		srv->role->amend_init(srv, in, &reply.body);
+	if (write(fuse_session_fd(srv->se), &reply, (size_t)n) != n)
+		fuse_session_exit(srv->se);
+	else if (!reply.header.error)
+		eventfd_write(srv->agreed_fd, 1);	/* the kernel has taken it in by now */
+	return true;
 }

@@ -16,10 +16,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "compat_fuse.h"
 #include "device_options.h"
 #include "loop.h"
 #include "mount.h"
+#include "op.h"
 #include "server_end.h"
 #include "server_layer.h"
 
@@ -119,6 +119,13 @@ static void wait_until_agreed(struct server *srv)
 		poll(fds, 2, AGREE_MS);
 }
 
+static bool filter(void *arg, void *request, size_t len)
+{
+	struct server *srv = arg;
+
+	return op_serve_init(srv, request, len) || srv->role->filter(srv, request, len);
+}
+
 static int start_session(struct server *srv, int (*catch_signals)(void), int *ret_signal_fd,
 			 char *why)
 {
@@ -134,7 +141,7 @@ static int start_session(struct server *srv, int (*catch_signals)(void), int *re
 		mount_end(srv, true);
 		return err;
 	}
-	err = loop_start(srv->se, threads, srv->role->filter, srv, &srv->loop);
+	err = loop_start(srv->se, threads, filter, srv, &srv->loop);
 	if (err) {
 		snprintf(why, WHY_BYTES, "cannot start threads: %s", strerror(-err));
 		mount_end(srv, true);
