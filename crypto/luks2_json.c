@@ -237,7 +237,7 @@ static int decode_segment(struct decoding *d, int number, json_object *o)
 	if (seg->integrity[0])
 		luks_refuse(luks, -EOPNOTSUPP, "integrity protection (%s) is not supported",
 			    seg->integrity);
-	if (is_backup(o) || strcmp(type, "crypt"))
+	if (is_backup(o) || strcmp(type, "crypt") != 0)
 		return 0;
 	if (luks->data_segment >= 0)
 		luks_refuse(luks, -EOPNOTSUPP, "several data segments are not supported");
