@@ -86,7 +86,7 @@ static int check_features(const struct ext2_super_block *sb, bool readonly,
 	external = journal && !le32toh(sb->s_journal_inum);
 	if (external && !readonly)
 		return bad(why, -EROFS,
-			   "its journal is on another device, which is not supported; mount it read-only (-o ro)");
+			   "its journal is on another device, which is not supported; mount it read-only (-o ro), or bring the journal inside with tune2fs -O ^has_journal and tune2fs -j");
 	if (!journal && !readonly && (g->incompat & EXT3_FEATURE_INCOMPAT_RECOVER))
 		return bad(why, -EUCLEAN, "it needs recovery but has no journal; run e2fsck");
 	g->bigalloc = g->ro_compat & EXT4_FEATURE_RO_COMPAT_BIGALLOC;

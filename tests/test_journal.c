@@ -362,9 +362,11 @@ static void a_failed_flush_stops_everything(void **state)
 		fail_nth(DEV_FAULT_FLUSH, n, n % 2, &fired);
 }
 
-/* A commit that fails says so in the superblock, and a replay does not take it back. */
+/* A commit that fails says so in both superblocks; a replay takes it over from the
+ * journal's, and does not take it back from the file system's. */
 static void an_error_outlives_the_replay(void **state)
 {
+	const struct ext2_super_block *sb;
 	struct rig r;
 
 	rig_open(&r, 8 * MIB, SMALL "-O metadata_csum,64bit");
@@ -374,8 +376,14 @@ static void an_error_outlives_the_replay(void **state)
 	dev_fault_arm(r.fault, DEV_FAULT_WRITE, 1, -EIO, false);
 	assert_int_equal(fs_sync(r.fs), -EIO);
 	assert_true(fs_close(r.fs) < 0);
-	assert_true(le32toh(unit_super(r.mem)->s_error_count) > 0);
+	assert_int_equal((int32_t)be32toh(journal_super(r.mem).s_errno), -EIO);
+	sb = unit_super(r.mem);
+	assert_true(le32toh(sb->s_error_count) > 0);
+	assert_true(sb->s_first_error_time && sb->s_last_error_time);
+	assert_true(sb->s_first_error_func[0] && sb->s_last_error_func[0]);
+	assert_int_equal(sb->s_last_error_errcode, 2);	/* EXT4_ERR_EIO */
 	r.fs = unit_fs_must_open(r.fault, NULL);
+	assert_int_equal(journal_super(r.mem).s_errno, 0);
 	assert_true(le16toh(unit_super(r.mem)->s_state) & EXT2_ERROR_FS);
 	assert_true(le32toh(unit_super(r.mem)->s_error_count) > 0);
 	assert_int_equal(fs_close(r.fs), 0);
@@ -383,6 +391,24 @@ static void an_error_outlives_the_replay(void **state)
 	assert_true(unit_fsck(r.mem, "-fp", 1) <= 1);
 	assert_true(unit_is_clean(r.mem));
 	blkdev_close(r.mem);
+}
+
+/* Asked for, it is no error: the next mount replays and finds nothing wrong. */
+static void a_shutdown_is_no_error(void **state)
+{
+	struct rig r;
+
+	rig_open(&r, 8 * MIB, SMALL "-O metadata_csum,64bit");
+	assert_int_equal(unit_make(r.fs, "/f", S_IFREG | 0644, NULL), 0);
+	assert_int_equal(fs_shutdown(r.fs, true), 0);
+	assert_int_equal(unit_make(r.fs, "/g", S_IFREG | 0644, NULL), -EIO);
+	(void)fs_close(r.fs);
+	assert_int_equal(journal_super(r.mem).s_errno, 0);
+	assert_true(journal_super(r.mem).s_start);
+	r.fs = unit_fs_must_open(r.fault, NULL);
+	assert_false(le16toh(unit_super(r.mem)->s_state) & EXT2_ERROR_FS);
+	assert_int_equal(unit_unlink(r.fs, "/f"), 0);
+	rig_close(&r);
 }
 
 static void a_damaged_journal_is_refused_for_writing(void **state)
@@ -410,6 +436,7 @@ int main(void)
 		cmocka_unit_test(a_failed_write_stops_everything),
 		cmocka_unit_test(a_failed_flush_stops_everything),
 		cmocka_unit_test(an_error_outlives_the_replay),
+		cmocka_unit_test(a_shutdown_is_no_error),
 		cmocka_unit_test(a_damaged_journal_is_refused_for_writing),
 	};
 

@@ -193,6 +193,30 @@ static void the_journal_is_not_a_file(void **state)
 	blkdev_close(dev);
 }
 
+/* Refused for writing with the ways out; readable, and if it is dirty, as it is. */
+static void an_external_journal_is_refused(void **state)
+{
+	struct blkdev *dev = unit_mkfs(16 * MIB, "-t ext4 -b 1024");
+	struct fs_options norecovery = { .norecovery = true };
+	struct said said;
+	struct fs *fs;
+
+	unit_debugfs(dev, "ssv journal_inum 0\nssv journal_dev 0x701\n");
+	assert_int_equal(try_open(dev, false, &said, &fs), -EROFS);
+	assert_non_null(strstr(said.text, "journal is on another device"));
+	assert_non_null(strstr(said.text, "tune2fs"));
+	assert_int_equal(try_open(dev, true, &said, &fs), 0);
+	assert_int_equal(unit_readdir(fs, "/"), 3);
+	assert_int_equal(fs_close(fs), 0);
+	unit_debugfs(dev, "feature needs_recovery\n");
+	assert_true(try_open(dev, true, &said, &fs) < 0);
+	assert_non_null(strstr(said.text, "journal is on another device"));
+	assert_int_equal(unit_fs_open(dev, &norecovery, &fs), 0);
+	assert_int_equal(unit_readdir(fs, "/"), 3);
+	assert_int_equal(fs_close(fs), 0);
+	blkdev_close(dev);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -201,6 +225,7 @@ int main(void)
 		cmocka_unit_test(a_journal_over_metadata_is_refused),
 		cmocka_unit_test(a_hostile_journal_inode_is_refused),
 		cmocka_unit_test(the_journal_is_not_a_file),
+		cmocka_unit_test(an_external_journal_is_refused),
 	};
 
 	initialize_ext2_error_table();

@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "dev_fault.h"
 #include "file.h"
 #include "ops.h"
 #include "recover_int.h"
@@ -320,12 +321,55 @@ static void test_kernel_takes_up_ours(void **state)
 	kernel_takes_up("-t ext3 -b 4096");
 }
 
+/* Our journal failed and says so: the kernel marks the file system, clears the journal's
+ * note, and e2fsck finds nothing but that. */
+static void test_kernel_hears_of_our_abort(void **state)
+{
+	static const struct cred cred = { .root = true };
+	struct blkdev *fault;
+	struct inode *inode;
+	struct image img;
+
+	if (!mounting_works)
+		skip();
+	image_make(&img, 64 << 20, "-t ext4 -b 1024");
+	assert_int_equal(file_dev_open(img.path, -1, false, &img.dev), 0);
+	assert_int_equal(dev_fault_open(img.dev, false, &fault), 0);
+	assert_int_equal(fs_open(fault, &img.opt, &img.fs, img.why, sizeof(img.why)), 0);
+	assert_int_equal(ops_make(img.fs, EXT2_ROOT_INO, "kept", S_IFREG | 0600, 0, NULL, &cred,
+				  &inode), 0);
+	assert_int_equal(fs_sync(img.fs), 0);
+	inode_put(inode);
+	assert_int_equal(ops_make(img.fs, EXT2_ROOT_INO, "lost", S_IFREG | 0600, 0, NULL, &cred,
+				  &inode), 0);
+	inode_put(inode);
+	dev_fault_arm(fault, DEV_FAULT_WRITE, 1, -EIO, false);
+	assert_int_equal(fs_sync(img.fs), -EIO);
+	assert_true(fs_close(img.fs) < 0);
+	img.fs = NULL;
+	blkdev_close(fault);
+	assert_int_equal(blkdev_close(img.dev), 0);
+	img.dev = NULL;
+	assert_int_equal(image_run("dumpe2fs -h %s | grep -q '^Journal errno:' && mkdir %s.mnt && "
+				   "mount -o loop %s %s.mnt && { test -e %s.mnt/kept && "
+				   "! test -e %s.mnt/lost; n=$?; umount %s.mnt; test $n = 0; }",
+				   img.path, img.path, img.path, img.path, img.path, img.path,
+				   img.path), 0);
+	assert_int_equal(image_run("rmdir %s.mnt; ! dumpe2fs -h %s | grep -q '^Journal errno:' && "
+				   "dumpe2fs -h %s | grep -q 'clean with errors'", img.path, img.path,
+				   img.path), 0);
+	assert_int_equal(image_run("e2fsck -fy %s", img.path) & ~1, 0);
+	image_fsck(&img);
+	image_free(&img);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kernel_journals),
 		cmocka_unit_test(test_fast_commit_area_is_left_alone),
 		cmocka_unit_test(test_kernel_takes_up_ours),
+		cmocka_unit_test(test_kernel_hears_of_our_abort),
 	};
 
 	initialize_ext2_error_table();
