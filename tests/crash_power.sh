@@ -4,17 +4,17 @@
 # logs every call, then images are built from the log as a cut could have left them, and we,
 # the kernel and e2fsck must recover the same from each (crash_replay.c).
 #
-# CRASH_SEED=n (1); CRASH_CUTS=n for each kind of file system (270), CRASH_ALL=1 takes every
+# CRASH_SEED=n (1); CRASH_CUTS=n for each kind of file system (240), CRASH_ALL=1 takes every
 # cut; CRASH_STEPS=n of each process (200); CRASH_SETUP=NAME only this one. What fails is kept in
 # CRASH_KEEP (the build folder) for `crash_replay -c`.
 . "$(dirname "$0")/lib.sh"
 need_fuse
-need e2fsck mke2fs losetup
+need e2fsck mke2fs debugfs
 tools=${top_builddir:-.}/tests
 seed=${CRASH_SEED:-1}
 steps=${CRASH_STEPS:-200}
 keep=${CRASH_KEEP:-${BUILDDIR:-.}/tests}
-cuts="-n ${CRASH_CUTS:-270}"
+cuts="-n ${CRASH_CUTS:-240}"
 [ -z "${CRASH_ALL:-}" ] || cuts=-a
 kernel=
 [ -c /dev/loop-control ] || kernel=-K
@@ -54,6 +54,11 @@ dirty_base() { # SIZE MKE2FS-ARGS
 	yes "stale bytes of an older file system" | head -c "$size" >"$work/new"
 	mke2fs -q -F -E nodiscard,lazy_itable_init=0,lazy_journal_init=0 "$@" "$work/new" >"$scratch/mke2fs.log" 2>&1 ||
 		{ cat "$scratch/mke2fs.log" >&2; fail "mke2fs $*"; }
+	if [ "$journal_csum" != asis ]; then
+		printf 'jo -c -v %s\njc\n' "$journal_csum" | debugfs -w -f - "$work/new" >"$scratch/debugfs.log" 2>&1
+		dumpe2fs -h "$work/new" 2>&1 | grep -q "journal_checksum_v$journal_csum" ||
+			fail "debugfs has not set the journal's checksums"
+	fi
 	cp "$work/new" "$work/base"
 	adopt "$work/new"
 }
@@ -79,7 +84,8 @@ setup() { # NAME OPTS SIZE MKE2FS-ARGS
 	rm -rf "$work"/job*
 }
 
-n=0
+# journal_csum: version of the journal's checksums; as it is, 3 with metadata_csum, else none.
+n=0 journal_csum=asis
 setup ext4 commit=1 24M -t ext4 -b 4096 -N 2048 -J size=4
 setup 1k commit=1,discard 12M -t ext4 -b 1024 -N 2048 -J size=1
 setup ext3 commit=1 12M -t ext3 -b 1024 -N 2048 -J size=1
@@ -88,5 +94,7 @@ setup orphan_file commit=1 12M -t ext4 -b 1024 -N 2048 -J size=1 -O orphan_file,
 setup no_orphan_file commit=1,discard 12M -t ext4 -b 2048 -N 2048 -J size=2 -O ^orphan_file
 setup inline_data commit=1 12M -t ext4 -b 1024 -I 256 -N 2048 -J size=1 -O metadata_csum,inline_data,ea_inode
 setup small_inodes commit=1 12M -t ext4 -b 1024 -I 128 -N 2048 -J size=1 -O ^dir_index,^flex_bg
+journal_csum=2
+setup csum_v2 commit=1 12M -t ext4 -b 1024 -N 2048 -J size=1 -O ^64bit
 [ -s "$scratch/all" ] || fail "no such setup: ${CRASH_SETUP:-}"
 exit 0

@@ -50,7 +50,8 @@ struct replay {
 	uint8_t *base;
 	uint64_t size;
 	struct crash_log log;
-	struct log journal;	/* where it is */
+	struct blkdev *base_dev;
+	struct log journal;	/* of base_dev: where it is */
 	struct cut_point *points;
 	size_t npoints;
 	uint8_t *taken;		/* by point */
@@ -73,23 +74,29 @@ static uint8_t *map_base(const char *path, uint64_t *ret_size)
 	return map;
 }
 
-/* Where the journal is, and what matters of the features; the device stays open. */
-static void look_at_base(struct replay *r)
+/* Where the journal is, and what matters of the features. */
+static void open_base(struct replay *r)
 {
 	char name[IOMGR_NAME_SIZE], why[256];
-	struct blkdev *dev;
 	ext2_filsys e2;
 
-	if (file_dev_open(r->base_path, -1, true, &dev))
+	if (file_dev_open(r->base_path, -1, true, &r->base_dev))
 		unit_die("%s cannot be opened", r->base_path);
-	iomgr_name(dev, name);
+	iomgr_name(r->base_dev, name);
 	if (ext2fs_open2(name, "", EXT2_FLAG_64BITS | EXT2_FLAG_SOFTSUPP_FEATURES, 0, 0,
 			 iomgr_blkdev(), &e2))
 		unit_die("%s: no file system", r->base_path);
 	r->inline_data = ext2fs_has_feature_inline_data(e2->super);
-	if (log_open(&r->journal, e2, dev, dev, why, sizeof(why)))
+	if (log_open(&r->journal, e2, r->base_dev, r->base_dev, why, sizeof(why)))
 		unit_die("%s: %s", r->base_path, why);
+	r->journal.why_len = 0;
 	ext2fs_free(e2);
+}
+
+static void close_base(struct replay *r)
+{
+	log_close(&r->journal);
+	blkdev_close(r->base_dev);
 }
 
 static bool is_in_journal(const struct replay *r, const struct crash_entry *e)
@@ -258,7 +265,6 @@ static int judge_end(struct replay *r)
 	char why[1024] = "";
 	int err;
 
-	look_at_base(r);
 	crash_oracle_init(&oracle, &r->log);
 	recover_place_init(&j.place, r->dir, r->size, r->kernel && !r->inline_data, r->inline_data);
 	err = judge(&j, &cut, why, sizeof(why));
@@ -276,7 +282,6 @@ static int replay(struct replay *r)
 	struct crash_oracle oracle;
 	unsigned bad, tenths;
 
-	look_at_base(r);
 	tenths = wraps(r);
 	crash_oracle_init(&oracle, &r->log);
 	r->points = cut_points(&r->log, &r->npoints);
@@ -291,6 +296,9 @@ static int replay(struct replay *r)
 	       atomic_load(&r->totals->torn_commits),
 	       oracle.npromises, tenths / 10, tenths % 10);
 	crash_oracle_fini(&oracle);
+	munmap(r->totals, sizeof(*r->totals));
+	free(r->points);
+	free(r->taken);
 	return bad ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -318,7 +326,7 @@ int main(int argc, char **argv)
 		.one = SIZE_MAX, .want = 100, .seed = 1, .kernel = true,
 		.jobs = (unsigned)sysconf(_SC_NPROCESSORS_ONLN),
 	};
-	int c;
+	int c, status;
 
 	while ((c = getopt(argc, argv, "an:c:s:j:Ke")) != -1) {
 		switch (c) {
@@ -340,5 +348,10 @@ int main(int argc, char **argv)
 	leave_mounts(&r);
 	r.base = map_base(r.base_path, &r.size);
 	crash_log_load(&r.log, r.log_path);
-	return r.end ? judge_end(&r) : replay(&r);
+	open_base(&r);
+	status = r.end ? judge_end(&r) : replay(&r);
+	close_base(&r);
+	crash_log_fini(&r.log);
+	munmap(r.base, r.size);
+	return status;
 }
