@@ -160,7 +160,7 @@ static void on_notify(void *arg, enum sftp_state state, const char *line)
 static int open_file(struct opening *o, struct stream *stream, struct blkdev **ret)
 {
 	static const enum sftp_lock_mode modes[] = {
-		[IMGLOCK_WAIT] = SFTP_LOCK_TAKE, [IMGLOCK_FAIL] = SFTP_LOCK_TAKE,
+		[IMGLOCK_WAIT] = SFTP_LOCK_WAIT, [IMGLOCK_FAIL] = SFTP_LOCK_TAKE,
 		[IMGLOCK_NONE] = SFTP_LOCK_NONE,
 	};
 	const struct device_remote_options *r = &o->opt->remote;

@@ -412,6 +412,29 @@ static void only_one_can_have_it(void **state)
 	assert_int_equal(access(rig->lock_file, F_OK), 0);
 }
 
+static void *close_later(void *arg)
+{
+	usleep(500000);
+	rig_close(arg);
+	return NULL;
+}
+
+static void a_mount_waits_for_one_that_ends(void **state)
+{
+	struct sftp_rig *rig = rig_of(state);
+	static struct sftp_rig other;
+	pthread_t thread;
+
+	other = *rig;
+	other.opt.lock = SFTP_LOCK_WAIT;
+	assert_int_equal(rig_open(rig), 0);
+	assert_int_equal(pthread_create(&thread, NULL, close_later, rig), 0);
+	assert_int_equal(rig_open(&other), 0);
+	assert_true(rig_status(&other).locked);
+	pthread_join(thread, NULL);
+	rig_close(&other);
+}
+
 static void a_lock_that_a_crash_emptied_is_ours(void **state)
 {
 	struct sftp_rig *rig = rig_of(state);
@@ -498,6 +521,7 @@ int main(void)
 		T(a_server_that_lies_is_found_out),
 		T(late_writes_are_undone),
 		T(only_one_can_have_it),
+		T(a_mount_waits_for_one_that_ends),
 		T(a_lock_that_a_crash_emptied_is_ours),
 		T(a_lock_that_was_taken_fences),
 		T(a_hostile_server_only_makes_errors),

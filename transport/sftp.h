@@ -35,6 +35,7 @@ enum {
 	SFTP_DEADLINE_S = 15,			/* default */
 	SFTP_BUFFER_LEN = 64 * 1024 * 1024,	/* default */
 	SFTP_BUFFER_MIN_LEN = 1024 * 1024,
+	SFTP_LOCK_WAIT_MS = 15000,
 	SFTP_LOCK_WATCH_S = 45,			/* a lock that does not change is dead */
 };
 
@@ -51,6 +52,7 @@ enum sftp_state {
 /* What to do about the lock file IMAGE.fuse4fs-lock. */
 enum sftp_lock_mode {
 	SFTP_LOCK_TAKE,		/* hold it; one whose owner is dead is taken over */
+	SFTP_LOCK_WAIT,		/* the same; for a process of this machine to end wait a while */
 	SFTP_LOCK_BREAK,	/* hold it, whoever had it */
 	SFTP_LOCK_NONE,		/* neither lock nor look */
 };

@@ -19,6 +19,7 @@
 
 enum {
 	LOOK_EVERY_MS = 3000,
+	AGAIN_MS = 200,
 	SETTLE_MS = 1000,	/* after a takeover */
 };
 
@@ -293,7 +294,7 @@ static int take_over(struct sftp_dev *dev)
 }
 
 /* Somebody's lock is there. */
-static int judge(struct sftp_dev *dev)
+static int judge(struct sftp_dev *dev, bool *ret_may_end)
 {
 	char text[LOCK_LINE_MAX];
 	struct owner o;
@@ -311,6 +312,7 @@ static int judge(struct sftp_dev *dev)
 	}
 	known = parse(text, &o);
 	life = known ? life_of(&o) : UNKNOWN;
+	*ret_may_end = life == ALIVE;
 	if (dev->lock_mode != SFTP_LOCK_BREAK && life == ALIVE)
 		return say_busy(dev, &o, known);
 	if (dev->lock_mode != SFTP_LOCK_BREAK && life == UNKNOWN) {
@@ -323,12 +325,24 @@ static int judge(struct sftp_dev *dev)
 
 static int take_first(struct sftp_dev *dev)
 {
-	uint32_t status = SSH_FX_OK;
-	int err = create(dev, &status);
+	int64_t end = boot_ms() + SFTP_LOCK_WAIT_MS;
+	bool may_end = false;
+	uint32_t status;
+	int err;
 
-	if (err || dev->locked)
-		return err;
-	return judge(dev);
+	for (;;) {
+		err = create(dev, &status);
+		if (err || dev->locked)
+			return err;
+		err = judge(dev, &may_end);
+		if (err != -EBUSY || !may_end || dev->lock_mode != SFTP_LOCK_WAIT ||
+		    boot_ms() >= end)
+			return err;
+		/* A server that has been unmounted is still writing. */
+		err = pause_ms(dev, AGAIN_MS);
+		if (err)
+			return err;
+	}
 }
 
 /* A reader takes none; it may want to know. */
