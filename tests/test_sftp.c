@@ -134,6 +134,9 @@ static void what_cannot_be_opened_is_named(void **state)
 	rig->opt.path = path;
 	assert_int_equal(truncate(rig->image, 0), 0);
 	assert_int_equal(rig_open(rig), -ENODATA);
+	rig->opt.readonly = false;
+	assert_int_equal(rig_open(rig), -ENODATA);
+	assert_int_equal(access(rig->lock_file, F_OK), -1);
 	rig->argv[0] = "/bin/cat";
 	assert_int_equal(rig_open(rig), -EPROTO);
 	rig->argv[0] = "/bin/false";
@@ -414,8 +417,13 @@ static void only_one_can_have_it(void **state)
 
 static void *close_later(void *arg)
 {
+	struct sftp_rig *rig = arg;
+
 	usleep(500000);
-	rig_close(arg);
+	/* What the other one has read before is old then. */
+	write_block(rig, 0, 'w');
+	assert_int_equal(blkdev_flush(rig->dev), 0);
+	rig_close(rig);
 	return NULL;
 }
 
@@ -431,6 +439,7 @@ static void a_mount_waits_for_one_that_ends(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, close_later, rig), 0);
 	assert_int_equal(rig_open(&other), 0);
 	assert_true(rig_status(&other).locked);
+	assert_int_equal(block_here(&other, 0), 'w');
 	pthread_join(thread, NULL);
 	rig_close(&other);
 }

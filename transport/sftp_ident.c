@@ -110,12 +110,19 @@ static int learn(struct sftp_dev *dev, const struct probe *p, unsigned nr)
 	return 0;
 }
 
-int ident_end(struct sftp_dev *dev, struct ident_probe *ip)
+int ident_wait(struct sftp_dev *dev, struct ident_probe *ip)
 {
 	int err = 0;
 
 	for (unsigned i = 0; i < ip->count && !err; i++)
 		err = link_wait(dev, &ip->probes[i].ctl);
+	return err;
+}
+
+int ident_end(struct sftp_dev *dev, struct ident_probe *ip)
+{
+	int err = ident_wait(dev, ip);
+
 	for (unsigned i = 0; i < ip->count && !err; i++)
 		err = dev->reached ? compare(dev, &ip->probes[i]) : learn(dev, &ip->probes[i], i);
 	return err;

@@ -247,6 +247,7 @@ struct sftp_dev {
 	bool beating;		/* one is not answered */
 	int64_t attempt_ms;	/* next login */
 	int64_t backoff_ms;
+	struct ctl lock_open;	/* of making the lock file */
 	struct sftp_handle lock_handle;
 	uint64_t lock_beat;
 	char lock_line[LOCK_LINE_MAX];	/* what the file says */
@@ -351,7 +352,9 @@ struct ident_probe;
 int ident_begin(struct sftp_dev *dev, struct ident_probe **ret);
 /* When all its requests are answered. Learns, or -ESTALE: it is another file. */
 int ident_end(struct sftp_dev *dev, struct ident_probe *ip);
-/* After ident_end, or when the requests have been abandoned. NULL is fine. */
+/* All its requests are answered; nothing is learned. */
+int ident_wait(struct sftp_dev *dev, struct ident_probe *probe);
+/* After ident_end or _wait, or when the requests have been abandoned. NULL is fine. */
 void ident_free(struct ident_probe *probe);
 void ident_written_locked(struct sftp_dev *dev, uint64_t off, uint64_t len) REQUIRES(dev->lock);
 void ident_durable_locked(struct sftp_dev *dev, const struct wlog_ext *ext) REQUIRES(dev->lock);
@@ -367,8 +370,15 @@ bool guard_covers_locked(const struct sftp_dev *dev, uint64_t off, uint64_t len)
 int guard_run(struct sftp_dev *dev);
 
 /* sftp_lock.c */
-/* Takes the lock or sees that it is still ours. -EBUSY, -ESTALE. */
-int lockfile_take(struct sftp_dev *dev);
+/* Asks for the lock, so that the answer comes with others. */
+int lockfile_begin(struct sftp_dev *dev);
+/*
+ * Takes the lock or sees that it is still ours. -EBUSY, -ESTALE. *ret_late: somebody else had
+ * it when this began, so what was read until now may be old.
+ */
+int lockfile_take(struct sftp_dev *dev, bool *ret_late);
+/* The image cannot be opened: no lock stays behind. */
+void lockfile_undo(struct sftp_dev *dev);
 int lockfile_beat(struct sftp_dev *dev);
 void lockfile_drop(struct sftp_dev *dev);
 

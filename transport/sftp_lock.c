@@ -199,25 +199,30 @@ static void set_locked(struct sftp_dev *dev, bool locked)
 	mutex_unlock(&dev->lock);
 }
 
-/* 0 with dev->locked set, or not when somebody else has it; -errno a loss. */
-static int create(struct sftp_dev *dev, uint32_t *ret_status)
-{
-	struct owner me;
-	struct ctl ctl;
-	int err;
+enum { LOCK_CREATE = SSH_FXF_READ | SSH_FXF_WRITE | SSH_FXF_CREAT | SSH_FXF_EXCL };
 
-	err = open_lock(dev, SSH_FXF_READ | SSH_FXF_WRITE | SSH_FXF_CREAT | SSH_FXF_EXCL, &ctl);
-	if (err)
-		return err;
-	*ret_status = ctl.err ? ctl.status : SSH_FX_OK;
-	if (ctl.err || ctl.reply.type != SSH_FXP_HANDLE)
+/* The file was made, if dev->lock_open says so: writes who we are. */
+static int created(struct sftp_dev *dev)
+{
+	const struct ctl *open = &dev->lock_open;
+	struct owner me;
+
+	if (open->err || open->reply.type != SSH_FXP_HANDLE)
 		return 0;
 	who_we_are(&me);
 	memcpy(dev->lock_id, me.id, sizeof(dev->lock_id));
 	write_line(dev, &me);
-	dev->lock_handle = ctl.reply.handle;
+	dev->lock_handle = open->reply.handle;
 	set_locked(dev, true);
 	return lockfile_beat(dev);
+}
+
+/* 0 with dev->locked set, or not when somebody else has it; -errno a loss. */
+static int create(struct sftp_dev *dev)
+{
+	int err = open_lock(dev, LOCK_CREATE, &dev->lock_open);
+
+	return err ? err : created(dev);
 }
 
 static int say_busy(struct sftp_dev *dev, const struct owner *o, bool known)
@@ -271,12 +276,11 @@ static int take_over(struct sftp_dev *dev)
 {
 	char text[LOCK_LINE_MAX];
 	struct owner now;
-	uint32_t status;
 	int err, len;
 
 	err = remove_lock(dev);
 	if (!err)
-		err = create(dev, &status);
+		err = create(dev);
 	if (err)
 		return err;
 	if (!dev->locked)
@@ -323,17 +327,18 @@ static int judge(struct sftp_dev *dev, bool *ret_may_end)
 	return take_over(dev);
 }
 
-static int take_first(struct sftp_dev *dev)
+static int take_first(struct sftp_dev *dev, bool *ret_late)
 {
 	int64_t end = boot_ms() + SFTP_LOCK_WAIT_MS;
 	bool may_end = false;
-	uint32_t status;
-	int err;
+	int err = link_wait(dev, &dev->lock_open);
 
-	for (;;) {
-		err = create(dev, &status);
+	for (; !err; err = create(dev)) {
+		if (!dev->locked)
+			err = created(dev);
 		if (err || dev->locked)
 			return err;
+		*ret_late = true;
 		err = judge(dev, &may_end);
 		if (err != -EBUSY || !may_end || dev->lock_mode != SFTP_LOCK_WAIT ||
 		    boot_ms() >= end)
@@ -343,6 +348,7 @@ static int take_first(struct sftp_dev *dev)
 		if (err)
 			return err;
 	}
+	return err;
 }
 
 /* A reader takes none; it may want to know. */
@@ -363,7 +369,6 @@ static int look(struct sftp_dev *dev)
 static int take_again(struct sftp_dev *dev)
 {
 	char text[LOCK_LINE_MAX];
-	uint32_t status;
 	struct owner o;
 	struct ctl ctl;
 	int err, len;
@@ -373,7 +378,7 @@ static int take_again(struct sftp_dev *dev)
 		return err;
 	if (len < 0) {
 		set_locked(dev, false);
-		err = create(dev, &status);
+		err = create(dev);
 		return err || dev->locked ? err :
 		       link_explain(dev, -EIO, "the lock file cannot be made again");
 	}
@@ -390,15 +395,44 @@ static int take_again(struct sftp_dev *dev)
 	return lockfile_beat(dev);
 }
 
-int lockfile_take(struct sftp_dev *dev)
+/* The first connection of a writer asks for the lock before anything else is known. */
+static bool asks_early(const struct sftp_dev *dev)
 {
+	return !dev->reached && !dev->dev.info.readonly && dev->lock_mode != SFTP_LOCK_NONE;
+}
+
+int lockfile_begin(struct sftp_dev *dev)
+{
+	struct sftp_enc e;
+
+	if (!asks_early(dev))
+		return 0;
+	e = req_head();
+	sftp_enc_open(&e, 0, dev->lock_path, LOCK_CREATE);
+	return req_ctl(dev, 0, &e, NULL, 0, &dev->lock_open);
+}
+
+int lockfile_take(struct sftp_dev *dev, bool *ret_late)
+{
+	*ret_late = false;
+	if (asks_early(dev))
+		return take_first(dev, ret_late);
 	if (dev->lock_mode == SFTP_LOCK_NONE)
 		return 0;
 	if (dev->dev.info.readonly)
 		return dev->reached ? 0 : look(dev);
-	if (!dev->reached)
-		return take_first(dev);
 	return dev->locked ? take_again(dev) : 0;
+}
+
+void lockfile_undo(struct sftp_dev *dev)
+{
+	const struct ctl *open = &dev->lock_open;
+
+	if (!asks_early(dev) || link_wait(dev, &dev->lock_open) || open->err ||
+	    open->reply.type != SSH_FXP_HANDLE)
+		return;
+	remove_lock(dev);
+	set_locked(dev, false);
 }
 
 void lockfile_drop(struct sftp_dev *dev)

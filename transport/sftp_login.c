@@ -107,26 +107,53 @@ static int ask(struct sftp_dev *dev, struct ctl *stat, struct ctl *limits)
 	return req_ctl(dev, 0, &e, NULL, 0, limits);
 }
 
+/* Everything that can be asked at once is: one round trip. */
+static int ask_all(struct sftp_dev *dev, struct ctl *stat, struct ctl *limits,
+		   struct ident_probe **probe)
+{
+	int err = ask(dev, stat, limits);
+
+	if (!err)
+		err = lockfile_begin(dev);
+	return err ? err : ident_begin(dev, probe);
+}
+
+/* Somebody else had the image until now: what was read of it is old. */
+static int ask_again(struct sftp_dev *dev, struct ident_probe **probe)
+{
+	int err = ident_wait(dev, *probe);
+
+	if (err)
+		return err;
+	ident_free(*probe);
+	*probe = NULL;
+	return ident_begin(dev, probe);
+}
+
 /* The file is open: is it the right one, is it ours alone? */
 static int check_file(struct sftp_dev *dev, struct ctl *stat, struct ctl *limits,
 		      struct ident_probe **probe)
 {
+	bool late = false;
 	int err = check_fsync(dev);
 
 	if (!err)
-		err = ask(dev, stat, limits);
-	if (!err)
-		err = ident_begin(dev, probe);
+		err = ask_all(dev, stat, limits, probe);
 	if (!err)
 		err = link_wait(dev, stat);
-	if (!err)
-		err = check_attrs(dev, stat);
 	if (!err && dev->version.limits)
 		err = link_wait(dev, limits);
 	if (err)
 		return err;
 	use_limits(dev, limits);
-	err = lockfile_take(dev);
+	err = check_attrs(dev, stat);
+	if (err) {
+		lockfile_undo(dev);
+		return err;
+	}
+	err = lockfile_take(dev, &late);
+	if (!err && late)
+		err = ask_again(dev, probe);
 	return err ? err : ident_end(dev, *probe);
 }
 
