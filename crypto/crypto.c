@@ -21,7 +21,10 @@
 
 #define GCRYPT_NEEDED "1.10.1"
 
-enum { SECRET_LEN = 1024 * 1024 };
+enum {
+	SECRET_LEN = 1024 * 1024,
+	POOL_STEP = 64 * 1024,
+};
 
 /* In front of what libgcrypt gets; 16 bytes keep malloc's alignment. */
 union head {
@@ -109,6 +112,9 @@ int crypto_init(char *why, size_t why_len)
 		return -EOPNOTSUPP;
 	}
 	gcry_control(GCRYCTL_DISABLE_SECMEM_WARN);
+	/* Where its own pool is in use (another library was first, FIPS mode) it has to hold a
+	 * key schedule per thread. */
+	gcry_control(GCRYCTL_AUTO_EXPAND_SECMEM, POOL_STEP);
 	gcry_control(GCRYCTL_INITIALIZATION_FINISHED, 0);
 	return 0;
 }
