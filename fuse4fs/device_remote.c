@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "device_asker.h"
+#include "device_unlock.h"
 #include "transport/sftp.h"
 #include "transport/sshurl.h"
 #include "transport/stream_cmd.h"
@@ -69,6 +70,8 @@ static int open_login(struct opening *o, struct stream **ret)
 		.asker = asker_calls(o->remote->asker),
 	};
 
+	/* Passwords and private keys live in this process as long as it may have to log in again. */
+	device_guard_process();
 	return stream_ssh_open(&login, ret, o->why, o->why_len);
 }
 

@@ -171,7 +171,7 @@ static int load(struct unlock *u)
 	return check(u);
 }
 
-static void guard_process(void)
+void device_guard_process(void)
 {
 	const struct rlimit none = { 0, 0 };
 
@@ -212,7 +212,7 @@ static int find_key(struct unlock *u, struct luks_key **ret)
 	};
 	int tries = keysource_tries(&src), err;
 
-	guard_process();
+	device_guard_process();
 	while ((err = try_key(u, &src, ret)) == -EKEYREJECTED && --tries > 0)
 		say(u, "No key available with this passphrase.");
 	/* Whoever wrote to it may be waiting for its end. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The LUKS layer of the device stack; for device.c. */
+/* The LUKS layer of the device stack; for device.c. What guards secrets, for all of it. */
 #ifndef FUSE4FS_DEVICE_UNLOCK_H
 #define FUSE4FS_DEVICE_UNLOCK_H
 
@@ -12,5 +12,11 @@
  */
 int device_unlock(const struct device_options *opt, struct blkdev **dev,
 		  struct device_crypt *ret, char *why, size_t why_len);
+
+/*
+ * device_guard_process - keep secrets that are about to come in: from now on no core dump of this
+ * process is written and its user's other programs cannot look into it
+ */
+void device_guard_process(void);
 
 #endif

@@ -51,6 +51,8 @@ for variant in subsystem=internal subsystem=external command=internal-sftp sessi
 	sshd_up s "$variant"
 	conf s
 	attach ""
+	server=$(pgrep -f -- "fuse4fs .*$scratch/")
+	grep -q 'Max core file size  *0  *0 ' "/proc/$server/limits" || fail "passwords and keys would be in a core dump"
 	work "$variant"
 	"$FUSE4FS" --status "$mnt" >"$scratch/status" || fail "--status"
 	grep -qE '^remote +state up,.* fsync yes, locked yes' "$scratch/status" ||
