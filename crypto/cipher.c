@@ -96,19 +96,37 @@ void cipher_free(struct cipher *cipher)
 	free(cipher);
 }
 
+/* One IV before any ESSIV; iv is zeros. */
+static void plain_iv(const struct cipher_spec *spec, uint64_t sector, uint8_t *iv)
+{
+	uint64_t blocks_per_unit = CIPHER_SECTOR_UNIT / spec->block_len;
+	uint64_t number = htole64(sector);
+
+	switch (spec->iv) {
+	case CIPHER_IV_PLAIN:
+		number = htole64(sector & UINT32_MAX);
+		break;
+	case CIPHER_IV_PLAIN64BE:
+		number = htobe64(sector);
+		break;
+	case CIPHER_IV_BENBI:
+		number = htobe64(sector * blocks_per_unit + 1);
+		break;
+	default:
+		break;
+	}
+	if (spec->iv == CIPHER_IV_PLAIN64BE || spec->iv == CIPHER_IV_BENBI)
+		iv += spec->block_len - sizeof(number);
+	memcpy(iv, &number, sizeof(number));
+}
+
 int cipher_ivs(struct cipher *c, uint64_t sector, uint64_t step, size_t n, uint8_t *ivs)
 {
 	size_t block = c->spec.block_len;
 
 	memset(ivs, 0, n * block);
-	for (size_t i = 0; i < n; i++, sector += step) {
-		uint64_t number = sector;
-
-		if (c->spec.iv == CIPHER_IV_PLAIN)
-			number &= UINT32_MAX;
-		number = htole64(number);
-		memcpy(ivs + i * block, &number, sizeof(number));
-	}
+	for (size_t i = 0; i < n; i++, sector += step)
+		plain_iv(&c->spec, sector, ivs + i * block);
 	if (!c->essiv)
 		return 0;
 	return gcry_cipher_encrypt(c->essiv, ivs, n * block, NULL, 0) ? -EIO : 0;
@@ -165,7 +183,8 @@ static int crypt_run(struct cipher *c, crypt_fn fn, void *dst, const void *src, 
 		     uint64_t sector, size_t sector_len)
 {
 	bool counting = c->spec.mode == GCRY_CIPHER_MODE_XTS &&
-			sector_len == CIPHER_SECTOR_UNIT;
+			sector_len == CIPHER_SECTOR_UNIT &&
+			(c->spec.iv == CIPHER_IV_PLAIN || c->spec.iv == CIPHER_IV_PLAIN64);
 	size_t n = len / sector_len;
 	uint8_t *out = dst;
 	const uint8_t *in = src;

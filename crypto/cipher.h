@@ -3,7 +3,8 @@
  * Sector ciphers: a block cipher in a mode with a rule for IVs, as dm-crypt names them.
  *
  * aes, serpent, twofish, camellia, cast5 in xts-plain64, xts-plain, cbc-essiv:HASH, cbc-plain64,
- * cbc-plain. Sectors are numbered in units of 512 bytes whatever their length.
+ * cbc-plain; and what cryptsetup accepts beside them: plain64be and benbi with both, and
+ * xts-essiv:HASH. Sectors are numbered in units of 512 bytes whatever their length.
  *
  * Source of the IV rules: linux Documentation/admin-guide/device-mapper/dm-crypt.rst; LUKS1
  * specification 1.2.3, section 7 "Constants", cipher and mode names.
@@ -23,6 +24,8 @@ enum {
 enum cipher_iv {
 	CIPHER_IV_PLAIN,	/* the number's low 32 bits, little endian */
 	CIPHER_IV_PLAIN64,	/* the number, little endian */
+	CIPHER_IV_PLAIN64BE,	/* the number, big endian, at the end */
+	CIPHER_IV_BENBI,	/* number of the sector's first cipher block, from 1; as plain64be */
 	CIPHER_IV_ESSIV,	/* as plain64, encrypted with the hash of the key */
 };
 

@@ -37,9 +37,17 @@ static const struct mode {
 	{ "xts-plain", GCRY_CIPHER_MODE_XTS, CIPHER_IV_PLAIN },
 	{ "cbc-plain64", GCRY_CIPHER_MODE_CBC, CIPHER_IV_PLAIN64 },
 	{ "cbc-plain", GCRY_CIPHER_MODE_CBC, CIPHER_IV_PLAIN },
+	{ "xts-plain64be", GCRY_CIPHER_MODE_XTS, CIPHER_IV_PLAIN64BE },
+	{ "cbc-plain64be", GCRY_CIPHER_MODE_CBC, CIPHER_IV_PLAIN64BE },
+	{ "xts-benbi", GCRY_CIPHER_MODE_XTS, CIPHER_IV_BENBI },
+	{ "cbc-benbi", GCRY_CIPHER_MODE_CBC, CIPHER_IV_BENBI },
 };
 
-static const char essiv[] = "cbc-essiv:";
+/* What a hash's name follows. */
+static const struct mode essiv_modes[] = {
+	{ "xts-essiv:", GCRY_CIPHER_MODE_XTS, CIPHER_IV_ESSIV },
+	{ "cbc-essiv:", GCRY_CIPHER_MODE_CBC, CIPHER_IV_ESSIV },
+};
 
 /* libgcrypt's number; 0: no such cipher with such a key. */
 static int find_algo(const char *name, size_t name_len, size_t key_len)
@@ -60,12 +68,17 @@ static int find_mode(const char *mode, struct cipher_spec *spec)
 		spec->iv = modes[i].iv;
 		return 0;
 	}
-	if (strncmp(mode, essiv, sizeof(essiv) - 1) != 0)
-		return -EOPNOTSUPP;
-	spec->mode = GCRY_CIPHER_MODE_CBC;
-	spec->iv = CIPHER_IV_ESSIV;
-	spec->essiv_hash = hash_find(mode + sizeof(essiv) - 1);
-	return spec->essiv_hash < 0 ? -EOPNOTSUPP : 0;
+	for (size_t i = 0; i < sizeof(essiv_modes) / sizeof(essiv_modes[0]); i++) {
+		size_t len = strlen(essiv_modes[i].name);
+
+		if (strncmp(mode, essiv_modes[i].name, len) != 0)
+			continue;
+		spec->mode = essiv_modes[i].mode;
+		spec->iv = CIPHER_IV_ESSIV;
+		spec->essiv_hash = hash_find(mode + len);
+		return spec->essiv_hash < 0 ? -EOPNOTSUPP : 0;
+	}
+	return -EOPNOTSUPP;
 }
 
 static int refuse(const char *name, const char *what, char *why, size_t why_len)

@@ -167,6 +167,9 @@ luks2_of_cryptsetup() {
 		aes-cbc-essiv:sha256 256 2048 argon2id 1
 		aes-cbc-plain64 192 512 argon2id 2 --luks2-metadata-size 64k --luks2-keyslots-size 512k
 		aes-cbc-plain 128 4096 pbkdf2 0 --hash blake2b-512 --luks2-metadata-size 4m
+		aes-xts-essiv:sha256 512 512 argon2id 0
+		aes-xts-plain64be 512 4096 argon2id 0
+		aes-cbc-benbi 256 512 argon2id 0
 	END
 	format l2 20M --type luks2 $argon --offset 34816 --luks2-keyslots-size 1m
 	fill l2

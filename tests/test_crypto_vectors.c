@@ -166,7 +166,8 @@ static void ieee_data_units_of_512_bytes(void **state)
 
 static const char *const all_modes[] = {
 	"aes-xts-plain64", "aes-xts-plain", "aes-cbc-essiv:sha256", "aes-cbc-plain64",
-	"aes-cbc-plain", "twofish-cbc-essiv:sha256", "serpent-xts-plain64",
+	"aes-cbc-plain", "twofish-cbc-essiv:sha256", "serpent-xts-plain64", "aes-xts-essiv:sha256",
+	"aes-xts-plain64be", "aes-cbc-benbi",
 };
 
 static const char key64[] =
@@ -211,6 +212,12 @@ static const struct {
 	{ "aes-cbc-plain64", "efcdab89674523010000000000000000", 0x0123456789abcdef },
 	{ "aes-xts-plain", "efcdab89000000000000000000000000", 0x0123456789abcdef },
 	{ "aes-xts-plain64", "efcdab89674523010000000000000000", 0x0123456789abcdef },
+	/* dm-crypt.c: big endian in the last 8 bytes; benbi counts 32 blocks of 16 bytes per sector,
+	 * 64 of 8 bytes, from 1. */
+	{ "aes-cbc-plain64be", "00000000000000000123456789abcdef", 0x0123456789abcdef },
+	{ "aes-xts-plain64be", "00000000000000000123456789abcdef", 0x0123456789abcdef },
+	{ "aes-cbc-benbi", "000000000000000000002468acf13561", 0x123456789ab },
+	{ "aes-xts-benbi", "00000000000000000000000000000021", 1 },
 	/* Python: AES-256 under SHA-256 of the key 00 01 .. 1f, of the plain64 IV. */
 	{ "aes-cbc-essiv:sha256", "a73d5fb0e4041090ca6dc1b820cdaf51", 0 },
 	{ "aes-cbc-essiv:sha256", "59a0803f448bdf6d3d3de63feaccd58a", 1 },
@@ -246,7 +253,8 @@ static void what_is_not_served_is_refused_by_name(void **state)
 		{ "aes-cbc-essiv:sha1", 32 }, { "aes-lrw-benbi", 48 }, { "aes-xts-plain64", 33 },
 		{ "aes-xts-plain64", 128 }, { "aes-xts-plain64", 0 }, { "aes-xts-plain64", 16 },
 		{ "cipher_null-ecb", 16 }, { "capi:xts(aes)-plain64", 64 }, { "des3_ede-cbc-plain", 24 },
-		{ "cast5-xts-plain64", 32 }, { "twofish-cbc-plain", 24 }, { "aes-cbc-plain64be", 32 },
+		{ "cast5-xts-plain64", 32 }, { "twofish-cbc-plain", 24 }, { "aes-cbc-eboiv", 32 },
+		{ "aes-cbc-null", 32 }, { "aes-ctr-plain64", 32 }, { "aes-xts-essiv:nohash", 64 },
 		{ "xchacha12,aes-adiantum-plain64", 32 }, { "AES-xts-plain64", 64 },
 		{ "aes-xts-random", 64 }, { "aesx-xts-plain64", 64 },
 	};
