@@ -245,6 +245,7 @@ static int open_case(void *arg, unsigned ops)
 	int err;
 
 	UNIT_CHECK(!dev_fault_open(c->image, false, &dev), "memory");
+	dev_fault_watch(dev, may_follow, c);
 	dev_fault_arm(dev, ops, c->n, -EIO, c->forever);
 	err = unit_fs_open(dev, &(struct fs_options){ .errors = c->errors }, &fs);
 	fired = dev_fault_fired(dev);
@@ -256,6 +257,8 @@ static int open_case(void *arg, unsigned ops)
 		fs_close(fs);
 		fired |= dev_fault_fired(dev);
 	}
+	UNIT_CHECK(ops == DEV_FAULT_READ || !dev_fault_strays(dev), "%llu writes after a failed one",
+		   (unsigned long long)dev_fault_strays(dev));
 	blkdev_close(dev);
 	if (c->v->journal)
 		check_after_crash(c);

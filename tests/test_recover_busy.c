@@ -100,37 +100,6 @@ static pid_t start_work(const struct scene *s, const char *dir)
 	_exit(1);
 }
 
-/* Leaves COPIES + 1 copies beside the image. */
-static void play(const struct scene *s, struct image *img)
-{
-	const int op = _IOR('X', 125, uint32_t);
-	uint32_t flags = rand_r(&seed) % 2 ? SHUTDOWN_LOGFLUSH : SHUTDOWN_NOLOGFLUSH;
-	char dir[300];
-	int fd, down, status;
-	pid_t pid;
-
-	snprintf(dir, sizeof(dir), "%s.mnt", img->path);
-	assert_int_equal(image_run("mkdir %s && mount -o loop%s %s %s", dir, s->mount, img->path,
-				   dir), 0);
-	pid = start_work(s, dir);
-	for (unsigned i = 0; i < COPIES; i++) {
-		const struct timespec pause = {
-			.tv_nsec = 80000000 + rand_r(&seed) % 60 * 1000000,
-		};
-
-		nanosleep(&pause, NULL);
-		copy_image(img, i);
-	}
-	fd = open(dir, O_RDONLY | O_DIRECTORY);
-	down = ioctl(fd, op, &flags);
-	close(fd);
-	kill(-pid, SIGKILL);
-	waitpid(pid, &status, 0);
-	assert_int_equal(image_run("umount %s || { sleep 1; umount %s; }; rmdir %s", dir, dir, dir), 0);
-	assert_int_equal(down, 0);
-	copy_image(img, COPIES);
-}
-
 /* Where the log is in an image, and what stands in it. */
 struct map {
 	uint32_t bs, first, end, start, tid;
@@ -162,6 +131,48 @@ static void map_open(struct map *m, const char *path)
 	log_close(&log);
 	ext2fs_free(e2);
 	blkdev_close(dev);
+}
+
+static bool in_use(const char *path)
+{
+	struct map m;
+
+	map_open(&m, path);
+	free(m.off);
+	return m.start != 0;
+}
+
+/* Leaves COPIES + 1 copies beside the image. */
+static void play(const struct scene *s, struct image *img)
+{
+	const int op = _IOR('X', 125, uint32_t);
+	uint32_t flags = rand_r(&seed) % 2 ? SHUTDOWN_LOGFLUSH : SHUTDOWN_NOLOGFLUSH;
+	char dir[300];
+	int fd, down, status;
+	pid_t pid;
+
+	snprintf(dir, sizeof(dir), "%s.mnt", img->path);
+	assert_int_equal(image_run("mkdir %s && mount -o loop%s %s %s", dir, s->mount, img->path,
+				   dir), 0);
+	pid = start_work(s, dir);
+	for (unsigned i = 0; i < 100 && !in_use(img->path); i++)
+		nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+	for (unsigned i = 0; i < COPIES; i++) {
+		const struct timespec pause = {
+			.tv_nsec = 80000000 + rand_r(&seed) % 60 * 1000000,
+		};
+
+		nanosleep(&pause, NULL);
+		copy_image(img, i);
+	}
+	fd = open(dir, O_RDONLY | O_DIRECTORY);
+	down = ioctl(fd, op, &flags);
+	close(fd);
+	kill(-pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	assert_int_equal(image_run("umount %s || { sleep 1; umount %s; }; rmdir %s", dir, dir, dir), 0);
+	assert_int_equal(down, 0);
+	copy_image(img, COPIES);
 }
 
 static uint32_t ring(const struct map *m, uint32_t lblk, uint32_t n)
