@@ -311,7 +311,7 @@ static void sync_disk(void)
 
 static void do_fsync(uint32_t id, int fd)
 {
-	if (fails(&opt.fsync, &counts->fsyncs)) {
+	if (fd == image_fd && fails(&opt.fsync, &counts->fsyncs)) {
 		status(id, SSH_FX_FAILURE);
 		return;
 	}
@@ -319,11 +319,11 @@ static void do_fsync(uint32_t id, int fd)
 		status(id, SSH_FX_OP_UNSUPPORTED);
 		return;
 	}
-	usleep((useconds_t)opt.sync_ms * 1000);
+	if (fd == image_fd)
+		usleep((useconds_t)opt.sync_ms * 1000);
 	if (dirty_fd >= 0 && !opt.lie)
 		sync_disk();
 	status(id, SSH_FX_OK);
-	(void)fd;
 }
 
 static void do_fstat(uint32_t id, int fd)

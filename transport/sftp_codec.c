@@ -100,7 +100,7 @@ void sftp_enc_open(struct sftp_enc *e, uint32_t id, const char *path, uint32_t p
 	put_u32(e, pflags);
 	if (pflags & SSH_FXF_CREAT) {
 		put_u32(e, SSH_FILEXFER_ATTR_PERMISSIONS);
-		put_u32(e, 0600);
+		put_u32(e, 0644);
 	} else {
 		put_u32(e, 0);
 	}

@@ -252,6 +252,8 @@ struct sftp_dev {
 	uint64_t lock_beat;
 	char lock_line[LOCK_LINE_MAX];	/* what the file says */
 	char lock_id[33];	/* ours */
+	bool lock_ours;		/* was taken: after every loss it has to be ours */
+	int64_t lock_ok_ms;	/* when it was certainly ours: the last beat answered was sent */
 	int sink_err;		/* what a callback of the stream found */
 };
 
@@ -380,6 +382,10 @@ int lockfile_take(struct sftp_dev *dev, bool *ret_late);
 /* The image cannot be opened: no lock stays behind. */
 void lockfile_undo(struct sftp_dev *dev);
 int lockfile_beat(struct sftp_dev *dev);
+/* A beat that was sent then has been answered well. */
+void lockfile_beaten(struct sftp_dev *dev, int64_t sent_ms);
+/* For so long no beat was answered that somebody may have taken it: nothing may be written. */
+bool lockfile_expired(const struct sftp_dev *dev);
 void lockfile_drop(struct sftp_dev *dev);
 
 #endif

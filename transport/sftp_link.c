@@ -199,6 +199,10 @@ int link_step(struct sftp_dev *dev, int64_t wait_ms)
 		timeout = (int)wait_ms;
 	if (poll(fds, n + 1, timeout) > 0 && fds[0].revents)
 		drain_wakes(dev);
+	/* Before anything that waits to be sent: this process may have been stopped for long.
+	 * An fsync under way keeps beats from being answered; it shall end first. */
+	if (dev->state == SFTP_UP && !dev->syncing && lockfile_expired(dev))
+		return -ENOLCK;
 	err = dev->stream->ops->pump(dev->stream);
 	if (!err)
 		err = dev->sink_err;
@@ -372,7 +376,8 @@ static void lost(struct sftp_dev *dev, int err)
 	plan_attempt(dev);
 	link_set_state(dev, SFTP_LOST, "the connection is lost: %s%s",
 		       err == -ETIMEDOUT ? "the server has been silent for too long" :
-		       err == -EPROTO ? "an answer that SFTP does not allow" : how,
+		       err == -EPROTO ? "an answer that SFTP does not allow" :
+		       err == -ENOLCK ? "its lock was not renewed in time" : how,
 		       dev->broken ? "" : "; waiting for another");
 }
 

@@ -21,7 +21,11 @@ enum {
 	LOOK_EVERY_MS = 3000,
 	AGAIN_MS = 200,
 	SETTLE_MS = 1000,	/* after a takeover */
+	LEASE_MS = 40 * 1000,	/* less than SFTP_LOCK_WATCH_S */
 };
+
+/* What read_lock() finds instead of bytes. */
+enum { LOCK_NONE = -1, LOCK_HIDDEN = -2 };
 
 struct owner {
 	char id[33], host[65], boot[37], pidns[24];
@@ -111,13 +115,18 @@ enum life { DEAD, ALIVE, UNKNOWN };
 
 static enum life life_of(const struct owner *o)
 {
+	unsigned long long started;
 	struct owner me;
 
 	who_we_are(&me);
 	if (strcmp(o->boot, me.boot) != 0 || strcmp(o->pidns, me.pidns) != 0 || o->boot[0] == '?' ||
 	    o->pid <= 0)
 		return UNKNOWN;
-	return start_of(o->pid) == o->started ? ALIVE : DEAD;
+	started = start_of(o->pid);
+	if (started == o->started)
+		return ALIVE;
+	/* Processes of other users may be hidden in /proc. */
+	return started || (kill((pid_t)o->pid, 0) < 0 && errno == ESRCH) ? DEAD : UNKNOWN;
 }
 
 /* A request by name; the answer in *ctl. */
@@ -153,17 +162,21 @@ static int remove_lock(struct sftp_dev *dev)
 	return call(dev, &e, &ctl);
 }
 
-/* Losses are returned; *ret_len < 0: there is none, or it cannot be read. */
+/* Losses are returned; *ret_len < 0: LOCK_NONE, or it is there but we may not read it. */
 static int read_lock(struct sftp_dev *dev, char *text, int *ret_len)
 {
 	struct sftp_handle h;
 	struct ctl ctl;
 	int err;
 
-	*ret_len = -1;
+	*ret_len = LOCK_NONE;
 	err = open_lock(dev, SSH_FXF_READ, &ctl);
-	if (err || ctl.err || ctl.reply.type != SSH_FXP_HANDLE)
+	if (err)
 		return err;
+	if (ctl.err == -EACCES)
+		*ret_len = LOCK_HIDDEN;
+	if (ctl.err || ctl.reply.type != SSH_FXP_HANDLE)
+		return 0;
 	h = ctl.reply.handle;
 	err = req_peek(dev, 0, &h, 0, text, LOCK_LINE_MAX, &ctl);
 	if (!err)
@@ -199,6 +212,31 @@ static void set_locked(struct sftp_dev *dev, bool locked)
 	mutex_unlock(&dev->lock);
 }
 
+void lockfile_beaten(struct sftp_dev *dev, int64_t sent_ms)
+{
+	dev->lock_ok_ms = MAX(dev->lock_ok_ms, sent_ms);
+}
+
+bool lockfile_expired(const struct sftp_dev *dev)
+{
+	int64_t lease = MIN((int64_t)LEASE_MS, 4 * MIN((int64_t)HEARTBEAT_MS, dev->deadline_ms));
+
+	return dev->lock_ours && boot_ms() - dev->lock_ok_ms >= lease;
+}
+
+/* A crash of the server must not leave us without it. Nobody waits for that. */
+static int sync_lock(struct sftp_dev *dev)
+{
+	struct sftp_enc e = req_head();
+
+	if (!dev->version.fsync) {
+		free(e.buf);
+		return 0;
+	}
+	sftp_enc_fsync(&e, 0, &dev->lock_handle);
+	return req_ctl(dev, 0, &e, NULL, 0, NULL);
+}
+
 enum { LOCK_CREATE = SSH_FXF_READ | SSH_FXF_WRITE | SSH_FXF_CREAT | SSH_FXF_EXCL };
 
 /* The file was made, if dev->lock_open says so: writes who we are. */
@@ -206,6 +244,7 @@ static int created(struct sftp_dev *dev)
 {
 	const struct ctl *open = &dev->lock_open;
 	struct owner me;
+	int err;
 
 	if (open->err || open->reply.type != SSH_FXP_HANDLE)
 		return 0;
@@ -213,8 +252,11 @@ static int created(struct sftp_dev *dev)
 	memcpy(dev->lock_id, me.id, sizeof(dev->lock_id));
 	write_line(dev, &me);
 	dev->lock_handle = open->reply.handle;
+	dev->lock_ours = true;
+	dev->lock_ok_ms = boot_ms();
 	set_locked(dev, true);
-	return lockfile_beat(dev);
+	err = lockfile_beat(dev);
+	return err ? err : sync_lock(dev);
 }
 
 /* 0 with dev->locked set, or not when somebody else has it; -errno a loss. */
@@ -293,6 +335,7 @@ static int take_over(struct sftp_dev *dev)
 		return err;
 	if (len > 0 && parse(text, &now) && !strcmp(now.id, dev->lock_id))
 		return 0;
+	dev->lock_ours = false;
 	set_locked(dev, false);
 	return say_busy(dev, &now, len > 0 && parse(text, &now));
 }
@@ -300,7 +343,7 @@ static int take_over(struct sftp_dev *dev)
 /* Somebody's lock is there. */
 static int judge(struct sftp_dev *dev, bool *ret_may_end)
 {
-	char text[LOCK_LINE_MAX];
+	char text[LOCK_LINE_MAX] = "";
 	struct owner o;
 	enum life life;
 	bool known;
@@ -309,7 +352,13 @@ static int judge(struct sftp_dev *dev, bool *ret_may_end)
 	err = read_lock(dev, text, &len);
 	if (err)
 		return err;
-	if (len < 0) {
+	if (len == LOCK_HIDDEN && dev->lock_mode != SFTP_LOCK_BREAK)
+		return say_busy(dev, NULL, false);
+	if (len == LOCK_NONE) {
+		/* It may just have been removed. */
+		err = create(dev);
+		if (err || dev->locked)
+			return err;
 		link_warn(dev, "no lock file can be made beside the image: nothing protects it "
 			  "from a second mount");
 		return 0;
@@ -369,6 +418,7 @@ static int look(struct sftp_dev *dev)
 static int take_again(struct sftp_dev *dev)
 {
 	char text[LOCK_LINE_MAX];
+	int64_t start = boot_ms();
 	struct owner o;
 	struct ctl ctl;
 	int err, len;
@@ -376,7 +426,11 @@ static int take_again(struct sftp_dev *dev)
 	err = read_lock(dev, text, &len);
 	if (err)
 		return err;
-	if (len < 0) {
+	if (len == LOCK_NONE) {
+		/* Who takes it over watches it for longer than a lease, and removes it at last. */
+		if (lockfile_expired(dev))
+			return link_explain(dev, -ESTALE, "the lock file is gone, and was not "
+					    "renewed for so long that somebody may have had it");
 		set_locked(dev, false);
 		err = create(dev);
 		return err || dev->locked ? err :
@@ -392,6 +446,8 @@ static int take_again(struct sftp_dev *dev)
 	if (ctl.err || ctl.reply.type != SSH_FXP_HANDLE)
 		return link_explain(dev, -EIO, "the lock file cannot be opened again");
 	dev->lock_handle = ctl.reply.handle;
+	dev->lock_ok_ms = start;
+	set_locked(dev, true);
 	return lockfile_beat(dev);
 }
 
@@ -421,7 +477,7 @@ int lockfile_take(struct sftp_dev *dev, bool *ret_late)
 		return 0;
 	if (dev->dev.info.readonly)
 		return dev->reached ? 0 : look(dev);
-	return dev->locked ? take_again(dev) : 0;
+	return dev->lock_ours ? take_again(dev) : 0;
 }
 
 void lockfile_undo(struct sftp_dev *dev)

@@ -353,6 +353,8 @@ static int on_packet(void *arg, const uint8_t *body, size_t len)
 	}
 	if (req->kind == REQ_BEAT) {
 		dev->beating = false;
+		if (req->payload && reply.type == SSH_FXP_STATUS && reply.status == SSH_FX_OK)
+			lockfile_beaten(dev, req->sent_us / 1000);
 		mutex_lock(&dev->lock);
 		note_time(dev, req, 0);
 		mutex_unlock(&dev->lock);

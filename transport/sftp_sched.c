@@ -227,7 +227,7 @@ static bool send_write(struct sftp_dev *dev) REQUIRES(dev->lock)
 	struct req *req;
 	int chan;
 
-	if (list_empty(&dev->log.dirty) || dev->broken)
+	if (list_empty(&dev->log.dirty) || dev->broken || lockfile_expired(dev))
 		return false;
 	chan = lane(dev, MERGE_LEN, true);
 	ext = chan < 0 ? NULL : next_dirty(dev);

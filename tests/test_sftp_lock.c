@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The lock file of the SFTP device against owners that stop, vanish, or race. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "sftp_rig.h"
+
+enum { MIB = 1024 * 1024, SIZE = 8 * MIB };
+
+static int setup(void **state)
+{
+	static struct sftp_rig rig;
+
+	alarm(60);
+	*state = rig_init(&rig, SIZE) ? &rig : NULL;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	if (*state)
+		rig_fini(*state);
+	return 0;
+}
+
+static struct sftp_rig *rig_of(void **state)
+{
+	if (!*state)
+		skip();
+	return *state;
+}
+
+/* As another owner would leave it. */
+static void put_lock(struct sftp_rig *rig, const char *boot, long pid)
+{
+	char text[513];
+	int fd;
+
+	unlink(rig->lock_file);
+	snprintf(text, sizeof(text), "fuse4fs-lock 1 beat=0000000000000000 id=00 host=h boot=%s "
+		 "pidns=p pid=%ld started=1", boot, pid);
+	memset(text + strlen(text), ' ', sizeof(text) - strlen(text));
+	text[511] = '\n';
+	fd = open(rig->lock_file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(write(fd, text, 512), 512);
+	close(fd);
+}
+
+static uint32_t counter_there(struct sftp_rig *rig)
+{
+	uint32_t n;
+
+	rig_peek(rig, &n, sizeof(n), MIB);
+	return n;
+}
+
+/* Writes a counter until that fails. */
+static void write_on(struct sftp_rig *rig)
+{
+	int err = rig_open(rig);
+
+	for (uint32_t n = 1; !err && n < 200; n++) {
+		err = blkdev_write(rig->dev, &n, sizeof(n), MIB);
+		if (!err)
+			err = blkdev_flush(rig->dev);
+		usleep(100 * 1000);
+	}
+	_exit(err == -EIO && rig_status(rig).state == SFTP_FENCED ? 0 : 1);
+}
+
+/* Stopped for long, as in a machine that sleeps, and somebody else took over meanwhile. */
+static void an_owner_that_comes_back_late_writes_nothing(void **state)
+{
+	struct sftp_rig *rig = rig_of(state);
+	uint32_t before;
+	int status;
+	pid_t pid;
+
+	rig->opt.deadline_s = 1;
+	pid = fork();
+	if (pid == 0)
+		write_on(rig);
+	while (counter_there(rig) < 5)
+		usleep(10 * 1000);
+	kill(pid, SIGSTOP);
+	usleep(500 * 1000);
+	before = counter_there(rig);
+	put_lock(rig, "b", 1);
+	sleep(5);
+	kill(pid, SIGCONT);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(counter_there(rig), before);
+	assert_int_equal(status, 0);
+}
+
+static void lock_is_taken_and_given_back(struct sftp_rig *rig)
+{
+	unlink(rig->lock_file);
+	sleep(5);
+}
+
+static void a_lock_that_is_gone_after_a_long_loss_fences(void **state)
+{
+	struct sftp_rig *rig = rig_of(state);
+
+	rig->opt.deadline_s = 1;
+	rig->on_lost = lock_is_taken_and_given_back;
+	assert_int_equal(rig_open(rig), 0);
+	rig_signal(rig, SIGKILL);
+	assert_true(rig_await(rig, SFTP_FENCED, 15000));
+	rig->on_lost = NULL;
+}
+
+static void a_lock_that_cannot_be_read_is_a_lock(void **state)
+{
+	struct sftp_rig *rig = rig_of(state);
+
+	put_lock(rig, "b", 1);
+	assert_int_equal(chmod(rig->lock_file, 0), 0);
+	if (getuid() == 0) {
+		/* Root reads everything. */
+		rig->argv[3] = rig->argv[0];
+		rig->argv[0] = "setpriv";
+		rig->argv[1] = "--reuid=65534";
+		rig->argv[2] = "--clear-groups";
+		assert_int_equal(chmod(rig->dir, 0755), 0);
+		assert_int_equal(chmod(rig->image, 0666), 0);
+	}
+	assert_int_equal(rig_open(rig), -EBUSY);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(an_owner_that_comes_back_late_writes_nothing,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(a_lock_that_is_gone_after_a_long_loss_fences,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(a_lock_that_cannot_be_read_is_a_lock, setup,
+						teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
