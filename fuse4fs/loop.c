@@ -544,12 +544,13 @@ int loop_start(struct fuse_session *se, unsigned threads, loop_filter filter, vo
 		l->nworkers += !err;
 	}
 	l->running = l->nworkers;
+	if (l->nworkers)
+		*ret = l;	/* a request may ask for it as soon as the lock is gone */
 	mutex_unlock(&l->lock);
 	if (!l->nworkers) {
 		free_loop(l);
 		return err;
 	}
-	*ret = l;
 	return 0;
 }
 

@@ -21,8 +21,10 @@ static void add_segment(struct json_object *list, const struct luks_segment_info
 	probe_add_text(o, "type", s->type);
 	probe_add_if(o, "cipher", s->cipher);
 	probe_add_int(o, "offset", s->off);
-	probe_add_int(o, "bytes", s->len);
-	probe_add_bool(o, "up_to_the_end", s->dynamic);
+	if (s->dynamic)
+		probe_add_bool(o, "up_to_the_end", true);
+	else
+		probe_add_int(o, "bytes", s->len);
 	probe_add_int(o, "sector_bytes", s->sector_len);
 	if (s->iv_tweak)
 		probe_add_int(o, "iv_tweak", s->iv_tweak);
