@@ -171,6 +171,12 @@ struct luks_notice {
 int luks_unlock(const struct luks *luks, struct blkdev *header, const void *pass,
 		size_t pass_len, int keyslot, const struct luks_notice *notice,
 		struct luks_key **ret_key, char *why, size_t why_len);
+/*
+ * luks_unlock_check - whether any passphrase could open it, before somebody is asked for one
+ *
+ * Returns 0 when a keyslot would be tried; else what luks_unlock would, and why.
+ */
+int luks_unlock_check(const struct luks *luks, int keyslot, char *why, size_t why_len);
 /* The keyslot that gave it. */
 int luks_key_slot(const struct luks_key *key);
 /* Wipes. NULL is a no-op. */

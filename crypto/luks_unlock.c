@@ -170,6 +170,13 @@ static bool usable(struct attempt *a, unsigned index, bool asked_for)
 	return !err;
 }
 
+/* Whether luks_unlock with this keyslot or LUKS_ANY_KEYSLOT means the slot at all. */
+static bool meant(const struct luks_keyslot_info *k, int keyslot)
+{
+	return keyslot == LUKS_ANY_KEYSLOT ? k->priority != LUKS_PRIORITY_IGNORE
+					   : k->number == keyslot;
+}
+
 static int try_slots(struct attempt *a, int keyslot, enum luks_priority priority,
 		     struct luks_key **ret)
 {
@@ -179,7 +186,7 @@ static int try_slots(struct attempt *a, int keyslot, enum luks_priority priority
 		const struct luks_keyslot_info *k = &info->keyslots[i];
 		int err;
 
-		if (keyslot == LUKS_ANY_KEYSLOT ? k->priority != priority : k->number != keyslot)
+		if (!meant(k, keyslot) || (keyslot == LUKS_ANY_KEYSLOT && k->priority != priority))
 			continue;
 		if (!usable(a, i, keyslot != LUKS_ANY_KEYSLOT))
 			continue;
@@ -233,6 +240,20 @@ static int check_container(const struct luks *luks, size_t pass_len, char *why, 
 	if (err)
 		snprintf(why, why_len, "digest %d: %s", digest->number, digest_why);
 	return err;
+}
+
+int luks_unlock_check(const struct luks *luks, int keyslot, char *why, size_t why_len)
+{
+	struct attempt a = { .luks = luks, .pass_len = 1 };
+	int err = check_container(luks, a.pass_len, why, why_len);
+
+	if (err)
+		return err;
+	for (unsigned i = 0; i < luks->info.nkeyslots; i++)
+		if (meant(&luks->info.keyslots[i], keyslot) &&
+		    usable(&a, i, keyslot != LUKS_ANY_KEYSLOT))
+			return 0;
+	return explain(&a, keyslot, why, why_len);
 }
 
 int luks_unlock(const struct luks *luks, struct blkdev *header, const void *pass, size_t pass_len,

@@ -133,6 +133,23 @@ static int wanted_keyslot(const struct device_unlock_options *o)
 	return o->one_keyslot ? o->keyslot : LUKS_ANY_KEYSLOT;
 }
 
+/* err: of luks_unlock, with its sentence. */
+static int fail_unlock(struct unlock *u, int err, const char *text)
+{
+	if (err == -E2BIG)
+		return fail(u, err, "%s; kdf-memory=, kdf-cost= and kdf-iterations= are the limits",
+			    text);
+	return fail(u, err, "%s", *text ? text : strerror(-err));
+}
+
+static int check_costs(struct unlock *u, int keyslot)
+{
+	char text[LUKS_WHY_LEN] = "";
+	int err = luks_unlock_check(u->luks, keyslot, text, sizeof(text));
+
+	return err ? fail_unlock(u, err, text) : 0;
+}
+
 /* All that makes a passphrase pointless. */
 static int check(struct unlock *u)
 {
@@ -143,7 +160,7 @@ static int check(struct unlock *u)
 	if (info->refused[0])
 		return fail(u, -EOPNOTSUPP, "%s", info->refused);
 	if (usable(info, number, &refused))
-		return 0;
+		return check_costs(u, number);
 	if (refused)
 		return fail(u, -EOPNOTSUPP, "no keyslot can be used: %s", refused);
 	if (number != LUKS_ANY_KEYSLOT)
@@ -197,10 +214,7 @@ static int try_key(struct unlock *u, const struct keysource *src, struct luks_ke
 		return fail(u, err, "No key available with this %s.%s%s",
 			    src->keyfile ? "key file" : "passphrase",
 			    *text ? " Not tried: " : "", text);
-	if (err == -E2BIG)
-		return fail(u, err, "%s; kdf-memory=, kdf-cost= and kdf-iterations= are the limits",
-			    text);
-	return err ? fail(u, err, "%s", *text ? text : strerror(-err)) : 0;
+	return err ? fail_unlock(u, err, text) : 0;
 }
 
 static int find_key(struct unlock *u, struct luks_key **ret)

@@ -100,6 +100,19 @@ static const struct change {
 	{ "\"key_size\":64", "\"key_size\":0", -EUCLEAN, 0, "keyslot 0" },
 };
 
+/* What needs no passphrase to be refused is refused without one. */
+static int check_first(int keyslot)
+{
+	struct luks *luks;
+	int err = load(COPY, &luks);
+
+	if (err)
+		return err;
+	err = luks_unlock_check(luks, keyslot, why, sizeof(why));
+	luks_free(luks);
+	return err == 0 ? -EKEYREJECTED : err;
+}
+
 static void each_change_of_the_json_has_its_answer(void **state)
 {
 	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
@@ -112,6 +125,10 @@ static void each_change_of_the_json_has_its_answer(void **state)
 		err = unlock(FIXTURE_PASS, LUKS_ANY_KEYSLOT, NULL);
 		if (err != (c->err ? c->err : c->unlock_err) || !strstr(why, c->says))
 			fail_msg("%s -> %s: %d %s", c->from, c->to, err, why);
+		if (!err)
+			err = -EKEYREJECTED;
+		if (check_first(LUKS_ANY_KEYSLOT) != err || !strstr(why, c->says))
+			fail_msg("%s -> %s, first: %d %s", c->from, c->to, err, why);
 	}
 }
 
