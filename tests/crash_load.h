@@ -5,7 +5,10 @@
 
 #include "crash_model.h"
 
-enum { LOAD_OPEN = 6, LOAD_FILES = 14, LOAD_DIRS = 5, LOAD_MAX_SECTORS = 160 };
+enum {
+	LOAD_OPEN = 6, LOAD_FILES = 14, LOAD_DIRS = 5, LOAD_MAX_SECTORS = 160,	/* written */
+	LOAD_FAR_SECTORS = 4800,	/* allocated */
+};
 
 struct load {
 	uint32_t worker;

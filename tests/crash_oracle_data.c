@@ -15,7 +15,7 @@ struct sector {
 
 struct content {
 	uint64_t size, min, max;	/* synced; least and most since */
-	struct sector sectors[LOAD_MAX_SECTORS];
+	struct sector sectors[LOAD_FAR_SECTORS];
 };
 
 struct judge {
@@ -54,7 +54,7 @@ static void apply(struct content *c, const struct crash_op *op)
 			c->sectors[from].valid = MIN(c->sectors[from].valid, (uint32_t)(op->off % CRASH_SECTOR));
 			from++;
 		}
-		for (uint64_t i = from; i < LOAD_MAX_SECTORS; i++)
+		for (uint64_t i = from; i < LOAD_FAR_SECTORS; i++)
 			c->sectors[i].version = 0;
 		c->size = op->off;
 		break;
@@ -78,7 +78,7 @@ static void allow(struct content *c, const struct crash_op *op)
 			c->sectors[i].may_be_zero = true;
 		break;
 	case CRASH_TRUNCATE:
-		for (uint64_t i = from; i < LOAD_MAX_SECTORS; i++)
+		for (uint64_t i = from; i < LOAD_FAR_SECTORS; i++)
 			c->sectors[i].may_be_zero = true;
 		c->min = MIN(c->min, op->off);
 		c->max = MAX(c->max, op->off);
@@ -184,7 +184,7 @@ int crash_oracle_check_file(const struct crash_worker *w, const struct crash_nod
 	for (size_t i = j.synced; i < j.begun; i++)
 		if (w->ops[i].op.id == node->st.st_uid)
 			allow(&c, &w->ops[i].op);
-	if (size < c.min || size > c.max || size > LOAD_MAX_SECTORS * CRASH_SECTOR)
+	if (size < c.min || size > c.max || size > LOAD_FAR_SECTORS * CRASH_SECTOR)
 		return complain(&j, "a size it should not have", size, c.size);
 	for (uint32_t i = 0; (uint64_t)i * CRASH_SECTOR < size; i++)
 		if (check_sector(&j, &c.sectors[i], i))

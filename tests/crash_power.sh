@@ -4,7 +4,7 @@
 # logs every call, then images are built from the log as a cut could have left them, and we,
 # the kernel and e2fsck must recover the same from each (crash_replay.c).
 #
-# CRASH_SEED=n (1); CRASH_CUTS=n for each kind of file system (240), CRASH_ALL=1 takes every
+# CRASH_SEED=n (1); CRASH_CUTS=n for each kind of file system (220), CRASH_ALL=1 takes every
 # cut; CRASH_STEPS=n of each process (200); CRASH_SETUP=NAME only this one. What fails is kept in
 # CRASH_KEEP (the build folder) for `crash_replay -c`.
 . "$(dirname "$0")/lib.sh"
@@ -14,7 +14,7 @@ tools=${top_builddir:-.}/tests
 seed=${CRASH_SEED:-1}
 steps=${CRASH_STEPS:-200}
 keep=${CRASH_KEEP:-${BUILDDIR:-.}/tests}
-cuts="-n ${CRASH_CUTS:-240}"
+cuts="-n ${CRASH_CUTS:-220}"
 [ -z "${CRASH_ALL:-}" ] || cuts=-a
 kernel=
 [ -c /dev/loop-control ] || kernel=-K
@@ -94,6 +94,7 @@ setup orphan_file commit=1 12M -t ext4 -b 1024 -N 2048 -J size=1 -O orphan_file,
 setup no_orphan_file commit=1,discard 12M -t ext4 -b 2048 -N 2048 -J size=2 -O ^orphan_file
 setup inline_data commit=1 12M -t ext4 -b 1024 -I 256 -N 2048 -J size=1 -O metadata_csum,inline_data,ea_inode
 setup small_inodes commit=1 12M -t ext4 -b 1024 -I 128 -N 2048 -J size=1 -O ^dir_index,^flex_bg
+setup groups commit=1 28M -t ext4 -b 1024 -g 256 -N 2048 -J size=1 -O ^64bit
 journal_csum=2
 setup csum_v2 commit=1 12M -t ext4 -b 1024 -N 2048 -J size=1 -O ^64bit
 [ -s "$scratch/all" ] || fail "no such setup: ${CRASH_SETUP:-}"

@@ -7,13 +7,14 @@
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include "crash_ops.h"
 #include "util.h"
 
-enum { MAX_FILES = 40, STORM = 50 };
+enum { MAX_FILES = 40, STORM = 50, FAR_ROOM = 14 << 20 };
 
 static void do_write(struct load *l)
 {
@@ -115,6 +116,16 @@ static void do_punch(struct load *l)
 	close(fd);
 }
 
+/* The one file of the worker that has been allocated far out, or NULL. */
+static struct crash_name *some_far_file(struct load *l)
+{
+	for (unsigned i = 0; i < l->model.nnames; i++)
+		if (crash_model_object(&l->model, l->model.names[i].id)->size >
+		    LOAD_MAX_SECTORS * CRASH_SECTOR)
+			return &l->model.names[i];
+	return NULL;
+}
+
 static void do_allocate(struct load *l)
 {
 	const struct crash_name *n = load_some_file(l);
@@ -131,6 +142,35 @@ static void do_allocate(struct load *l)
 		load_refused(l, &op);
 	if (load_pick(l, 2))
 		load_write_some(l, fd, op.id);
+	close(fd);
+}
+
+/* So many groups that freeing them takes several transactions; where there is room. */
+static void do_far(struct load *l)
+{
+	const struct crash_name *n = some_far_file(l);
+	struct crash_op op = { .kind = CRASH_ALLOCATE };
+	struct statvfs st;
+	int fd, ret;
+
+	if (!n) {
+		if (statvfs(".", &st) || (uint64_t)st.f_bavail * st.f_bsize < FAR_ROOM)
+			return;
+		n = load_some_file(l);
+	}
+	fd = load_open(l, n, O_WRONLY);
+	op.id = n->id;
+	op.off = (uint64_t)load_pick(l, LOAD_MAX_SECTORS) * CRASH_SECTOR;
+	op.len = LOAD_FAR_SECTORS * CRASH_SECTOR - op.off;
+	if (load_pick(l, 2))
+		op.kind = CRASH_PUNCH;
+	load_begin(l, &op);
+	ret = fallocate(fd, op.kind == CRASH_PUNCH ? FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE : 0,
+			(off_t)op.off, (off_t)op.len);
+	if (ret >= 0 || errno != EOPNOTSUPP)
+		load_end(l, &op, ret);
+	else
+		load_refused(l, &op);
 	close(fd);
 }
 
@@ -349,6 +389,7 @@ static const struct {
 	{ do_truncate,	{ 4, 0, 2, 0, 15, 4 } },
 	{ do_punch,	{ 4, 0, 2, 0, 12, 4 } },
 	{ do_allocate,	{ 2, 0, 2, 0, 6, 1 } },
+	{ do_far,	{ 2, 0, 1, 1, 6, 4 } },
 	{ do_fsync,	{ 2, 2, 2, 2, 2, 2 } },
 	{ do_sync_dir,	{ 2, 3, 1, 2, 1, 1 } },
 	{ do_chmod,	{ 2, 2, 1, 2, 1, 1 } },
