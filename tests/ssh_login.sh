@@ -78,6 +78,19 @@ echo "[127.0.0.1]:${sshd_port[s]} $(cut -d' ' -f1,2 "$scratch/rsahost.pub")" >"$
 YES=1 refused "a key of another type" 'attack' -F "$config" -k "$scratch/changed" -a add s
 { cat "$scratch/known"; echo "@revoked * $(cut -d' ' -f1,2 "$sshd_dir/host.pub")"; } >"$scratch/revoked"
 YES=1 refused "a revoked key" 'revoked' -F "$config" -k "$scratch/revoked" s
+# A key of another type that becomes known later is not asked for.
+sshd_up two subsystem=/bin/cat "line=HostKey $scratch/rsahost"
+conf two
+knows() { echo "[127.0.0.1]:${sshd_port[two]} $(cut -d' ' -f1,2 "$1")"; }
+knows "$scratch/rsahost.pub" >"$scratch/keys"
+{
+	until grep -q Accepted "$sshd_dir/two/log"; do sleep 0.05; done
+	knows "$sshd_dir/host.pub" >>"$scratch/keys"
+} &
+works "host keys of two types" -F "$config" -k "$scratch/keys" -b 100000000 -r 1 two
+wait $!
+[ "$(wc -l <"$scratch/keys")" = 2 ] || fail "host keys of two types"
+sshd_kill two
 mv "$scratch/known" "$sshd_dir/s/known_hosts"
 conf s "StrictHostKeyChecking no"
 YES=1 refused "ssh_config's no does not make strangers friends" 'not in' -F "$config" -k "$scratch/none" -a refuse s

@@ -132,6 +132,19 @@ static int set_explicit(struct ssh_login *l)
 	return 0;
 }
 
+/*
+ * Later logins ask for the first one's kind of key only: which of its keys a server shows
+ * depends on what known_hosts has, where ssh(1) adds the others on its own.
+ */
+static int ask_for_pin(struct ssh_login *l)
+{
+	const char *type = l->pin ? ssh_key_type_to_char(ssh_key_type(l->pin)) : NULL;
+
+	if (type && !strcmp(type, "ssh-rsa"))
+		type = "rsa-sha2-512,rsa-sha2-256";
+	return set(l, SSH_OPTIONS_HOSTKEYS, type, "the host key's type");
+}
+
 int ssh_setup(struct ssh_login *l)
 {
 	int err;
@@ -150,6 +163,8 @@ int ssh_setup(struct ssh_login *l)
 		return err;
 	prefer_fast_ciphers(l->session);
 	err = set_explicit(l);
+	if (!err)
+		err = ask_for_pin(l);
 	if (err)
 		return err;
 	ssh_set_blocking(l->session, 0);
