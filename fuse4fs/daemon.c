@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -68,8 +69,17 @@ static pid_t fork_apart(void)
 	return pid;
 }
 
+/* Who wants us to end knows the parent's number: without it we end, too, even at a prompt. */
+static void end_with(pid_t parent)
+{
+	prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+	if (getppid() != parent)
+		raise(SIGTERM);
+}
+
 int daemon_start(struct daemon *d, bool foreground, const char *name)
 {
+	const pid_t self = getpid();
 	int fds[2];
 	pid_t pid;
 
@@ -93,6 +103,7 @@ int daemon_start(struct daemon *d, bool foreground, const char *name)
 	}
 	close(fds[0]);
 	d->ready_fd = fds[1];
+	end_with(self);
 	return 0;
 }
 
@@ -102,6 +113,7 @@ static void report(struct daemon *d, int status)
 
 	if (d->ready_fd < 0)
 		return;
+	prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
 	while (write(d->ready_fd, &byte, 1) < 0 && errno == EINTR)
 		;
 	close(d->ready_fd);

@@ -20,8 +20,8 @@ struct daemon {
 
 /*
  * Forks unless foreground. The parent never returns: it exits with what the child reports,
- * or with MNT_EX_USER or MNT_EX_SOFTWARE when the child dies first. 0 in the child; -errno
- * when there is none.
+ * or with MNT_EX_USER or MNT_EX_SOFTWARE when the child dies first; a child that has not
+ * reported gets SIGTERM when the parent dies. 0 in the child; -errno when there is none.
  */
 int daemon_start(struct daemon *d, bool foreground, const char *name);
 /* All has worked: lets the parent go with status 0 and leaves its session and terminal. */

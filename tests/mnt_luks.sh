@@ -106,6 +106,20 @@ person 33 "xyzzy|plugh|qwert" "$FUSE4FS" "$image" "$mnt"
 person 8 "^C" "$FUSE4FS" "$image" "$mnt"
 mountpoint -q "$mnt" && fail "mounted without a passphrase"
 
+# Killing what was started ends what asks, too.
+mkfifo "$scratch/fifo"
+exec 8<>"$scratch/fifo"
+"$FUSE4FS" "$image" "$mnt" <"$scratch/fifo" 2>/dev/null 8<&- &
+for _ in $(seq 200); do
+	asks=$(cat "/proc/$!/task/$!/children") && [ "$asks" ] && break
+	sleep 0.05
+done
+kill $!
+wait $!
+for _ in $(seq 200); do [ -e "/proc/${asks% }" ] || break; sleep 0.05; done
+[ ! -e "/proc/${asks% }" ] || { kill $asks; fail "a process was left behind that asks for a passphrase"; }
+exec 8>&-
+
 # Nobody there to ask, and mistakes: before anything is mounted, in one line.
 real=$FUSE4FS
 printf '#!/bin/sh\nPATH=/nowhere exec %s -w %s "$@"\n' "$(command -v setsid)" "$real" >"$scratch/nobody"
