@@ -139,6 +139,9 @@ static void sink_closed(void *arg, unsigned chan, int err)
 int link_version(struct sftp_chan *ch, const struct sftp_version *version)
 {
 	struct sftp_dev *dev = ch->dev;
+	/* Servers that keep no file open while it is written, such as rclone's without a cache,
+	 * truncate it when it is opened for writing: not before it is clear that we may write. */
+	const bool write = !dev->dev.info.readonly && (version->fsync || dev->allow_nofsync);
 	struct sftp_enc e = req_head();
 
 	if (version->version != SFTP_VERSION) {
@@ -147,8 +150,7 @@ int link_version(struct sftp_chan *ch, const struct sftp_version *version)
 	}
 	if (ch->nr == 0)
 		dev->version = *version;
-	sftp_enc_open(&e, 0, dev->path,
-		      SSH_FXF_READ | (dev->dev.info.readonly ? 0 : SSH_FXF_WRITE));
+	sftp_enc_open(&e, 0, dev->path, SSH_FXF_READ | (write ? SSH_FXF_WRITE : 0));
 	ch->state = CHAN_OPENING;
 	return req_ctl(dev, ch->nr, &e, NULL, 0, &ch->open);
 }

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A person at a terminal: ssh_pty.py STATUS COMMAND... with pairs of lines on standard input:
+what the terminal ends with, and what is typed then. Checks that nothing typed at a prompt
+without echo is shown, that all was asked for, and the exit status. Prints what was shown."""
+import os
+import pty
+import re
+import select
+import sys
+import termios
+import time
+
+want, command = int(sys.argv[1]), sys.argv[2:]
+lines = sys.stdin.read().splitlines()
+talk = list(zip(lines[::2], lines[1::2]))
+pid, fd = pty.fork()
+if pid == 0:
+    os.execv(command[0], command)
+
+shown, secrets, seen, deadline = "", [], 0, time.monotonic() + 30
+while True:
+    if not select.select([fd], [], [], max(0, deadline - time.monotonic()))[0]:
+        sys.exit(f"hangs after {shown!r}")
+    try:
+        piece = os.read(fd, 4096)
+    except OSError:
+        break
+    if not piece:
+        break
+    shown += piece.decode(errors="replace")
+    if talk and re.search(talk[0][0], shown[seen:]):
+        _, answer = talk.pop(0)
+        seen = len(shown)
+        if not termios.tcgetattr(fd)[3] & termios.ECHO:
+            secrets.append(answer)
+        os.write(fd, answer.encode() + b"\n")
+_, status = os.waitpid(pid, 0)
+print(shown)
+if os.waitstatus_to_exitcode(status) != want:
+    sys.exit(f"status {os.waitstatus_to_exitcode(status)}, not {want}")
+if talk:
+    sys.exit(f"was not asked {talk[0][0]}")
+if any(s in shown for s in secrets):
+    sys.exit("a secret was shown")
+if len(secrets) != int(os.environ.get("SECRETS", "1")):
+    sys.exit(f"{len(secrets)} prompts without echo")
