@@ -141,12 +141,58 @@ static void a_lock_that_cannot_be_read_is_a_lock(void **state)
 	assert_int_equal(rig_open(rig), -EBUSY);
 }
 
+/* Opens through a server far away; the exit status says what came of it. */
+static pid_t open_far(struct sftp_rig *rig)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	rig_serve(rig, "--delay=1000", NULL);
+	rig->opt.channels = 1;
+	rig->opt.deadline_s = 10;
+	_exit(rig_open(rig) ? 1 : 0);
+}
+
+/* The far one judges the dead lock before, and removes it after the near one has its own. */
+static void a_slow_takeover_does_not_remove_a_new_lock(void **state)
+{
+	struct sftp_rig *rig = rig_of(state);
+	struct sftp_status st;
+	char boot[64] = "", pidns[64] = "", text[256];
+	ssize_t n = readlink("/proc/self/ns/pid", pidns, sizeof(pidns) - 1);
+	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+	pid_t dead = fork(), far;
+	int status;
+
+	if (dead == 0)
+		_exit(0);
+	waitpid(dead, NULL, 0);
+	assert_true(n > 0 && f && fscanf(f, "%63s", boot) == 1);
+	fclose(f);
+	put_lock(rig, boot, dead);
+	/* put_lock's name space is nobody's. */
+	snprintf(text, sizeof(text), "sed -i 's/pidns=p/pidns=%s/' '%s'", pidns, rig->lock_file);
+	assert_int_equal(system(text), 0);
+	far = open_far(rig);
+	/* INIT, OPEN, the lock is created in vain, and opened: 8 s. It is read at 9, moved at 11. */
+	usleep(9500 * 1000);
+	assert_int_equal(rig_open(rig), 0);
+	assert_int_equal(waitpid(far, &status, 0), far);
+	assert_int_equal(WEXITSTATUS(status), 1);
+	assert_int_equal(access(rig->lock_file, F_OK), 0);
+	st = rig_status(rig);
+	assert_true(st.locked);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(an_owner_that_comes_back_late_writes_nothing,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(a_lock_that_is_gone_after_a_long_loss_fences,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(a_slow_takeover_does_not_remove_a_new_lock,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(a_lock_that_cannot_be_read_is_a_lock, setup,
 						teardown),

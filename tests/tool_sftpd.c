@@ -384,6 +384,16 @@ static void do_remove(uint32_t id, const uint8_t *p)
 	status(id, unlink(path) < 0 ? code_of(errno) : SSH_FX_OK);
 }
 
+static void do_rename(uint32_t id, const uint8_t *p)
+{
+	char from[4200] = "", to[4200] = "";
+	uint32_t n = get32(p), m = get32(p + 4 + n);
+
+	memcpy(from, p + 4, n < sizeof(from) ? n : 0);
+	memcpy(to, p + 8 + n, m < sizeof(to) ? m : 0);
+	status(id, link(from, to) < 0 || unlink(from) < 0 ? code_of(errno) : SSH_FX_OK);
+}
+
 static void do_close(uint32_t id, const uint8_t *p)
 {
 	int fd = fd_of(p);
@@ -422,6 +432,9 @@ static void execute(const uint8_t *p)
 		return;
 	case SSH_FXP_WRITE:
 		do_write(id, fd_of(rest), get64(rest + 8), get32(rest + 16), rest + 20);
+		return;
+	case SSH_FXP_RENAME:
+		do_rename(id, rest);
 		return;
 	case SSH_FXP_FSTAT:
 		do_fstat(id, fd_of(rest));

@@ -166,7 +166,7 @@ void sftp_enc_statvfs(struct sftp_enc *e, uint32_t id, const char *path)
 
 void sftp_enc_rename(struct sftp_enc *e, uint32_t id, const char *from, const char *to)
 {
-	begin_extended(e, id, "posix-rename@openssh.com");
+	begin(e, SSH_FXP_RENAME, id);
 	put_text(e, from);
 	put_text(e, to);
 	end(e, 0);

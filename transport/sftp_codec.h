@@ -48,7 +48,7 @@ void sftp_enc_fsync(struct sftp_enc *e, uint32_t id, const struct sftp_handle *h
 void sftp_enc_limits(struct sftp_enc *e, uint32_t id);
 /* statvfs@openssh.com */
 void sftp_enc_statvfs(struct sftp_enc *e, uint32_t id, const char *path);
-/* posix-rename@openssh.com */
+/* Does not replace a file that is there. */
 void sftp_enc_rename(struct sftp_enc *e, uint32_t id, const char *from, const char *to);
 
 /* What a VERSION packet advertises, as far as it is of use. */

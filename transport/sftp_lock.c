@@ -6,8 +6,9 @@
  * two can do. The file has LOCK_LINE_MAX bytes of text: who, where, and a counter that is
  * rewritten with every heartbeat. A lock is dead when its owner ran on this machine, since
  * its last start, and is gone; or when its counter stood still for SFTP_LOCK_WATCH_S while
- * we looked. No clocks are compared. Taking over is remove, create, wait, look again: of
- * two that do it at once the later one wins, and the other one sees that.
+ * we looked. No clocks are compared. Taking over is: move the dead file aside, see that it is
+ * the one that was judged and not a new one, create, wait, look again. Of two that do it at
+ * once one wins, and the other one sees that, however late its requests arrive.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -137,12 +138,17 @@ static int call(struct sftp_dev *dev, struct sftp_enc *e, struct ctl *ctl)
 	return err ? err : link_wait(dev, ctl);
 }
 
-static int open_lock(struct sftp_dev *dev, uint32_t pflags, struct ctl *ctl)
+static int open_path(struct sftp_dev *dev, const char *path, uint32_t pflags, struct ctl *ctl)
 {
 	struct sftp_enc e = req_head();
 
-	sftp_enc_open(&e, 0, dev->lock_path, pflags);
+	sftp_enc_open(&e, 0, path, pflags);
 	return call(dev, &e, ctl);
+}
+
+static int open_lock(struct sftp_dev *dev, uint32_t pflags, struct ctl *ctl)
+{
+	return open_path(dev, dev->lock_path, pflags, ctl);
 }
 
 static int close_handle(struct sftp_dev *dev, const struct sftp_handle *h)
@@ -153,24 +159,29 @@ static int close_handle(struct sftp_dev *dev, const struct sftp_handle *h)
 	return req_ctl(dev, 0, &e, NULL, 0, NULL);
 }
 
-static int remove_lock(struct sftp_dev *dev)
+static int remove_path(struct sftp_dev *dev, const char *path)
 {
 	struct sftp_enc e = req_head();
 	struct ctl ctl;
 
-	sftp_enc_remove(&e, 0, dev->lock_path);
+	sftp_enc_remove(&e, 0, path);
 	return call(dev, &e, &ctl);
 }
 
+static int remove_lock(struct sftp_dev *dev)
+{
+	return remove_path(dev, dev->lock_path);
+}
+
 /* Losses are returned; *ret_len < 0: LOCK_NONE, or it is there but we may not read it. */
-static int read_lock(struct sftp_dev *dev, char *text, int *ret_len)
+static int read_path(struct sftp_dev *dev, const char *path, char *text, int *ret_len)
 {
 	struct sftp_handle h;
 	struct ctl ctl;
 	int err;
 
 	*ret_len = LOCK_NONE;
-	err = open_lock(dev, SSH_FXF_READ, &ctl);
+	err = open_path(dev, path, SSH_FXF_READ, &ctl);
 	if (err)
 		return err;
 	if (ctl.err == -EACCES)
@@ -186,6 +197,11 @@ static int read_lock(struct sftp_dev *dev, char *text, int *ret_len)
 	*ret_len = ctl.err ? 0 : (int)ctl.got;
 	text[MAX(0, *ret_len - (*ret_len == LOCK_LINE_MAX))] = '\0';
 	return close_handle(dev, &h);
+}
+
+static int read_lock(struct sftp_dev *dev, char *text, int *ret_len)
+{
+	return read_path(dev, dev->lock_path, text, ret_len);
 }
 
 int lockfile_beat(struct sftp_dev *dev)
@@ -314,13 +330,47 @@ static int watch(struct sftp_dev *dev, const char *first, const struct owner *o,
 	return 0;
 }
 
-static int take_over(struct sftp_dev *dev)
+static int move(struct sftp_dev *dev, const char *from, const char *to, struct ctl *ctl)
+{
+	struct sftp_enc e = req_head();
+
+	sftp_enc_rename(&e, 0, from, to);
+	return call(dev, &e, ctl);
+}
+
+/* Removes the lock that was judged, `first`; -EBUSY it is another one now. */
+static int remove_judged(struct sftp_dev *dev, const char *first)
+{
+	char text[LOCK_LINE_MAX] = "", aside[SFTP_PATH_MAX];
+	struct owner o, me;
+	struct ctl ctl;
+	int err, len;
+
+	who_we_are(&me);
+	if (snprintf(aside, sizeof(aside), "%s.%.8s", dev->lock_path, me.id) >= (int)sizeof(aside))
+		return -ENAMETOOLONG;
+	err = move(dev, dev->lock_path, aside, &ctl);
+	if (err)
+		return err;
+	/* It is gone, or the server cannot rename. */
+	if (ctl.err)
+		return remove_lock(dev);
+	err = read_path(dev, aside, text, &len);
+	if (err)
+		return err;
+	if (dev->lock_mode == SFTP_LOCK_BREAK || (len >= 0 && !strcmp(text, first)))
+		return remove_path(dev, aside);
+	err = move(dev, aside, dev->lock_path, &ctl);
+	return err ? err : say_busy(dev, &o, parse(text, &o));
+}
+
+static int take_over(struct sftp_dev *dev, const char *first)
 {
 	char text[LOCK_LINE_MAX];
 	struct owner now;
 	int err, len;
 
-	err = remove_lock(dev);
+	err = remove_judged(dev, first);
 	if (!err)
 		err = create(dev);
 	if (err)
@@ -373,7 +423,7 @@ static int judge(struct sftp_dev *dev, bool *ret_may_end)
 		if (err)
 			return err;
 	}
-	return take_over(dev);
+	return take_over(dev, text);
 }
 
 static int take_first(struct sftp_dev *dev, bool *ret_late)
