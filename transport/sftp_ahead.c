@@ -81,31 +81,32 @@ static uint32_t next_gap(const struct sftp_dev *dev, uint64_t *off, uint64_t end
 	return 0;
 }
 
-/* The fill queued last may just end here. */
-static bool extend_last(struct sftp_dev *dev, uint64_t off, uint32_t len) REQUIRES(dev->lock)
+/* The one queued last may just end here. */
+static bool extend_last(struct sftp_dev *dev, struct list *queue, uint64_t off, uint32_t len)
+	REQUIRES(dev->lock)
 {
 	struct rcache_ent *last;
 
-	if (list_empty(&dev->fills))
+	if (list_empty(queue))
 		return false;
-	last = container_of(dev->fills.prev, struct rcache_ent, lru);
+	last = container_of(queue->prev, struct rcache_ent, lru);
 	return last->mapped && range_end(&last->r) == off &&
 	       rmap_region_end(last->r.off) >= off + len &&
 	       last->r.len + len <= dev->read_max && rcache_extend(&dev->cache, last, len);
 }
 
-void ahead_fill_locked(struct sftp_dev *dev, uint64_t off, uint64_t len)
+void ahead_fill_locked(struct sftp_dev *dev, struct list *queue, uint64_t off, uint64_t len)
 {
 	uint64_t end = off + len;
 	uint32_t n;
 
 	while ((n = next_gap(dev, &off, end))) {
-		if (!extend_last(dev, off, n)) {
+		if (!extend_last(dev, queue, off, n)) {
 			struct rcache_ent *ent = rcache_add(&dev->cache, off, n);
 
 			if (!ent)
 				return;
-			list_push(&dev->fills, &ent->lru);
+			list_push(queue, &ent->lru);
 		}
 		off += n;
 	}
@@ -161,7 +162,7 @@ void ahead_read_locked(struct sftp_dev *dev, uint64_t off, uint64_t len)
 	t->window_len = MIN(MAX(2 * t->window_len, (uint64_t)WINDOW_MIN), window_max(dev));
 	to = MIN(end + t->window_len, dev->dev.info.size);
 	if (to > t->ahead_off) {
-		ahead_fill_locked(dev, t->ahead_off, to - t->ahead_off);
+		ahead_fill_locked(dev, &dev->fills, t->ahead_off, to - t->ahead_off);
 		t->ahead_off = to;
 	}
 }

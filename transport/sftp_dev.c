@@ -56,6 +56,16 @@ static void fail_pieces(struct list *queue)
 	}
 }
 
+static void fail_entries(struct sftp_dev *dev, struct list *queue) REQUIRES(dev->lock)
+{
+	while (!list_empty(queue)) {
+		struct rcache_ent *ent = container_of(queue->next, struct rcache_ent, lru);
+
+		fail_pieces(&ent->waiters);
+		rcache_failed(&dev->cache, ent);
+	}
+}
+
 void sftp_end_flushes_locked(struct sftp_dev *dev, int err)
 {
 	while (!list_empty(&dev->flushes)) {
@@ -72,12 +82,8 @@ void sftp_fail_waiters_locked(struct sftp_dev *dev)
 {
 	fail_pieces(&dev->small);
 	fail_pieces(&dev->bulk);
-	while (!list_empty(&dev->fills)) {
-		struct rcache_ent *ent = container_of(dev->fills.next, struct rcache_ent, lru);
-
-		fail_pieces(&ent->waiters);
-		rcache_failed(&dev->cache, ent);
-	}
+	fail_entries(dev, &dev->hints);
+	fail_entries(dev, &dev->fills);
 	sftp_end_flushes_locked(dev, -EIO);
 }
 
@@ -277,7 +283,7 @@ static void sftp_prefetch(struct blkdev *bdev, uint64_t off, uint64_t len)
 
 	mutex_lock(&dev->lock);
 	if (!sftp_dead(dev)) {
-		ahead_fill_locked(dev, off, MIN(len, (uint64_t)dev->cache.max_len / 2));
+		ahead_fill_locked(dev, &dev->hints, off, MIN(len, (uint64_t)dev->cache.max_len / 2));
 		sftp_wake_locked(dev);
 	}
 	mutex_unlock(&dev->lock);
@@ -385,6 +391,7 @@ static void init_lists(struct sftp_dev *dev)
 {
 	list_init(&dev->small);
 	list_init(&dev->bulk);
+	list_init(&dev->hints);
 	list_init(&dev->fills);
 	list_init(&dev->flushes);
 	list_init(&dev->flights);

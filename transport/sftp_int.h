@@ -203,7 +203,8 @@ struct sftp_dev {
 	struct rcache cache;
 	struct list small;	/* pieces, by time */
 	struct list bulk;
-	struct list fills;	/* cache entries not sent */
+	struct list hints;	/* cache entries not sent: what blkdev_prefetch asked for */
+	struct list fills;	/* the same: what a sequential reader will want */
 	struct list flushes;
 	bool sync_now;		/* the buffer wants to be emptied */
 	struct sentinel sentinels[SENTINELS];
@@ -286,8 +287,9 @@ void sftp_end_flushes_locked(struct sftp_dev *dev, int err) REQUIRES(dev->lock);
 /* sftp_ahead.c */
 /* A caller has read this. Queues fills. */
 void ahead_read_locked(struct sftp_dev *dev, uint64_t off, uint64_t len) REQUIRES(dev->lock);
-/* Queues fills for what is in neither log nor cache. */
-void ahead_fill_locked(struct sftp_dev *dev, uint64_t off, uint64_t len) REQUIRES(dev->lock);
+/* Queues on hints or fills what is in neither log nor cache. */
+void ahead_fill_locked(struct sftp_dev *dev, struct list *queue, uint64_t off, uint64_t len)
+	REQUIRES(dev->lock);
 void meter_add(struct sftp_meter *m, uint64_t bytes, int64_t now_us);
 /* 0 when nothing came lately. */
 uint64_t meter_rate(const struct sftp_meter *m, int64_t now_us);

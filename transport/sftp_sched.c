@@ -49,12 +49,18 @@ static int express(const struct sftp_dev *dev)
 	return best;
 }
 
-/* Where bulk of len bytes may go now; -1 nowhere. */
-static int lane(const struct sftp_dev *dev, uint32_t len, bool is_write)
+/* The first channel that may carry readahead: the express lane only if there is no other. */
+static unsigned ahead_lane(const struct sftp_dev *dev)
+{
+	return dev->channels > 1 ? 1 : 0;
+}
+
+/* Which channel from first on may carry bulk of len bytes now; -1 none. */
+static int lane(const struct sftp_dev *dev, unsigned first, uint32_t len, bool is_write)
 {
 	int best = -1;
 
-	for (unsigned i = 0; i < dev->want_channels; i++) {
+	for (unsigned i = first; i < dev->want_channels; i++) {
 		const struct sftp_chan *ch = &dev->chans[i];
 		size_t out = is_write ? ch->write_out : ch->read_out;
 		size_t cap = is_write ? WRITE_CAP : READ_CAP;
@@ -149,21 +155,22 @@ static bool send_small(struct sftp_dev *dev) REQUIRES(dev->lock)
 
 static bool send_bulk(struct sftp_dev *dev) REQUIRES(dev->lock)
 {
-	int chan = list_empty(&dev->bulk) ? -1 : lane(dev, SMALL_LEN, false);
+	int chan = list_empty(&dev->bulk) ? -1 : lane(dev, 0, SMALL_LEN, false);
 
 	return chan >= 0 && send_piece(dev, &dev->bulk, chan);
 }
 
-static bool send_fill(struct sftp_dev *dev) REQUIRES(dev->lock)
+static bool send_fill(struct sftp_dev *dev, struct list *queue) REQUIRES(dev->lock)
 {
 	struct rcache_ent *ent;
 	struct req *req;
 	int chan;
 
-	if (list_empty(&dev->fills))
+	if (list_empty(queue))
 		return false;
-	ent = container_of(dev->fills.next, struct rcache_ent, lru);
-	chan = lane(dev, ent->r.len, false);
+	ent = container_of(queue->next, struct rcache_ent, lru);
+	/* Hints are metadata, mostly: somebody will wait for them soon. */
+	chan = lane(dev, queue == &dev->hints ? 0 : ahead_lane(dev), ent->r.len, false);
 	if (chan < 0)
 		return false;
 	if (ent->mapped && conflicts(dev, ent->r.off, range_end(&ent->r), false))
@@ -229,7 +236,7 @@ static bool send_write(struct sftp_dev *dev) REQUIRES(dev->lock)
 
 	if (list_empty(&dev->log.dirty) || dev->broken || lockfile_expired(dev))
 		return false;
-	chan = lane(dev, MERGE_LEN, true);
+	chan = lane(dev, 0, MERGE_LEN, true);
 	ext = chan < 0 ? NULL : next_dirty(dev);
 	req = ext ? req_new(REQ_WRITE) : NULL;
 	if (!req)
@@ -397,7 +404,9 @@ void sched_run_locked(struct sftp_dev *dev)
 	while (more) {
 		more = send_bulk(dev);
 		more |= send_write(dev);
-		more |= send_fill(dev);
+		more |= send_fill(dev, &dev->hints);
+		if (list_empty(&dev->hints))
+			more |= send_fill(dev, &dev->fills);
 	}
 	if (dev->nofsync) {
 		uint64_t seq = answered_seq(dev);
