@@ -131,6 +131,8 @@ struct fs {
 	/* In-core copies that super_seal (super.c) writes to the superblock. */
 	int64_t free_blocks, free_inodes;	/* [super_lock] what the disk will say */
 	_Atomic int64_t avail_blocks;		/* [atomic] free minus reserved in core */
+	_Atomic int32_t doomed;			/* [atomic] orphans, whose blocks will come back */
+	_Atomic int64_t doomed_sec;		/* [atomic] when the last one became one */
 	uint64_t kbytes_written;		/* [init only] lifetime, before this mount */
 	_Atomic uint32_t error_count;		/* [atomic] since it was last checked */
 	struct fs_error_info first_error, last_error;	/* [super_lock] time 0: none */

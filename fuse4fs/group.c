@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <time.h>
 
+#include "../transport/blkdev.h"
 #include "group_internal.h"
 
 enum { MIN_MAPS = 64 };
@@ -247,11 +249,26 @@ bool group_pending(struct fs *fs)
 	       atomic_load(&fs->groups->pending_inodes) > 0;
 }
 
+bool group_wait_pending(struct fs *fs)
+{
+	enum { WAIT_MS = 200, STEP_MS = 2, RECENT_SEC = 1 };
+
+	for (int ms = 0; ms < WAIT_MS && !group_pending(fs); ms += STEP_MS) {
+		if (atomic_load(&fs->doomed) <= 0 ||
+		    fs_now().tv_sec - atomic_load(&fs->doomed_sec) > RECENT_SEC)
+			break;
+		if (ms == 0)
+			blkdev_about_to_wait(fs->dev);
+		nanosleep(&(struct timespec){ .tv_nsec = STEP_MS * 1000000L }, NULL);
+	}
+	return group_pending(fs);
+}
+
 bool group_retry(struct fs *fs, int err, unsigned *tries)
 {
 	enum { MAX_TRIES = 2 };
 
-	if (err != -ENOSPC || *tries == MAX_TRIES || !group_pending(fs))
+	if (err != -ENOSPC || *tries == MAX_TRIES || !group_wait_pending(fs))
 		return false;
 	++*tries;
 	return txn_commit_now(fs) == 0;

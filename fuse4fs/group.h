@@ -34,6 +34,11 @@ uint64_t group_free_blocks(struct fs *fs);
 /* True when something freed waits for its commit. */
 bool group_pending(struct fs *fs);
 /*
+ * The same, but waits a little for files that were unlinked a moment ago: the kernel tells of
+ * its last reference after unlink(2) has returned, and until then they hold their blocks.
+ */
+bool group_wait_pending(struct fs *fs);
+/*
  * True when err is -ENOSPC and a commit has since given freed blocks or inodes back: what
  * failed, inside a handle that has been stopped, is worth another try. *tries is 0 at first
  * and bounds them. (balloc_reserve commits by itself.) Waits; no handle may be open.

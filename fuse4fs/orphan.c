@@ -69,6 +69,7 @@ bool orphan_adopt(struct orphans *o, struct inode *inode, uint32_t slot)
 	fresh = !inode->orphan;
 	if (fresh) {
 		inode->orphan = true;
+		atomic_fetch_add(&inode->fs->doomed, 1);
 		inode->orphan_slot = slot;
 		if (slot == ORPHAN_ON_LIST)
 			list_add_before(o->list.next, &inode->orphan_node);
@@ -120,6 +121,10 @@ int orphan_add(struct handle *h, struct inode *inode)
 		if (err == -ENOSPC)
 			err = list_add(o, h, inode);
 		inode->orphan = !err;
+		if (!err) {
+			atomic_fetch_add(&h->fs->doomed, 1);
+			atomic_store(&h->fs->doomed_sec, fs_now().tv_sec);
+		}
 	}
 	mutex_unlock(&o->lock);
 	return err;
@@ -137,6 +142,8 @@ int orphan_del(struct handle *h, struct inode *inode)
 		else
 			err = orphan_file_del(o, h, inode);
 		inode->orphan = err != 0;
+		if (!err)
+			atomic_fetch_sub(&h->fs->doomed, 1);
 	}
 	mutex_unlock(&o->lock);
 	return err;

@@ -83,6 +83,13 @@ dd if=/dev/zero of=fill bs=1M count=20000 2>"$scratch/dd" && fail "20 GB fitted 
 grep -q 'error writing.*No space left' "$scratch/dd" || { cat "$scratch/dd" >&2; fail "no ENOSPC from write"; }
 rm fill
 
+# What rm frees is there for who comes next, although the kernel tells of it late.
+for i in 1 2 3 4 5; do
+	dd if=/dev/zero of=fill bs=1M count=200 2>/dev/null
+	rm fill
+	mkdir "next$i" && touch "next$i"/{1..60} && echo text >"next$i/1" || fail "no space right after rm"
+done
+
 # df of mke2fs -m 0 has no hidden reserve, and a fragment size.
 python3 - <<'P' || fail "statfs"
 import os

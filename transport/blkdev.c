@@ -29,7 +29,7 @@ static int counted(struct blkdev *dev, int err)
 	return err;
 }
 
-static void about_to_wait(struct blkdev *dev)
+void blkdev_about_to_wait(struct blkdev *dev)
 {
 	if (dev->before_wait)
 		dev->before_wait(dev->before_wait_arg);
@@ -49,7 +49,7 @@ int blkdev_read(struct blkdev *dev, void *buf, size_t len, uint64_t off)
 	if (dev->before_wait && dev->ops->read_nowait)
 		err = dev->ops->read_nowait(dev, buf, len, off);
 	if (err == -EAGAIN) {
-		about_to_wait(dev);
+		blkdev_about_to_wait(dev);
 		err = dev->ops->read(dev, buf, len, off);
 	}
 	return counted(dev, err);
@@ -84,7 +84,7 @@ int blkdev_write(struct blkdev *dev, const void *buf, size_t len, uint64_t off)
 	count(&dev->stats.writes, 1);
 	count(&dev->stats.write_bytes, len);
 	if (len >= BLKDEV_LONG_WRITE)
-		about_to_wait(dev);
+		blkdev_about_to_wait(dev);
 	return counted(dev, dev->ops->write(dev, buf, len, off));
 }
 
@@ -120,7 +120,7 @@ int blkdev_write_zeros(struct blkdev *dev, uint64_t off, uint64_t len)
 	if (!dev->ops->write_zeros)
 		return write_zero_pieces(dev, off, len);
 	if (len >= BLKDEV_LONG_WRITE)
-		about_to_wait(dev);
+		blkdev_about_to_wait(dev);
 	err = dev->ops->write_zeros(dev, off, len);
 	if (err == -EOPNOTSUPP)
 		return write_zero_pieces(dev, off, len);
@@ -132,7 +132,7 @@ int blkdev_write_zeros(struct blkdev *dev, uint64_t off, uint64_t len)
 int blkdev_flush(struct blkdev *dev)
 {
 	count(&dev->stats.flushes, 1);
-	about_to_wait(dev);
+	blkdev_about_to_wait(dev);
 	return counted(dev, dev->ops->flush(dev));
 }
 

@@ -80,6 +80,9 @@ struct blkdev {
 	void *before_wait_arg;
 };
 
+/* For a caller that is about to sleep for something else: calls before_wait, if set. */
+void blkdev_about_to_wait(struct blkdev *dev);
+
 /* Each returns 0 or -errno: -EINVAL range outside the device or overflow,
  * -EROFS write to a read-only device, -EOPNOTSUPP discard where there is none,
  * else what the device says (-EIO, -ENOSPC, ...). len 0 is a successful no-op. */
