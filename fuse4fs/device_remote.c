@@ -183,7 +183,7 @@ static int open_file(struct opening *o, struct stream *stream, struct blkdev **r
 
 static int open_parsed(struct opening *o, struct blkdev **ret)
 {
-	struct stream *stream;
+	struct stream *stream = NULL;
 	int err;
 
 	o->remote = calloc(1, sizeof(*o->remote));
