@@ -1,0 +1,57 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A server process hangs, its connection dies, and when newer bytes have been synced through
+# the next connection it goes on and writes what it had received. They are put right.
+. "${SRCDIR:-$(dirname "$0")/..}/tests/lib.sh"
+. "${SRCDIR:-$(dirname "$0")/..}/tests/sshd_fixture.sh"
+need_sshd
+need_fuse
+remote=$scratch/remote.img
+trap 'umount "$mnt" 2>/dev/null; cleanup_ssh' EXIT
+
+# Blocks apart from each other: a pipe holds whole requests, of which a server does one.
+put() { # LETTER: in 16 blocks, synced
+	python3 - "$target" "$1" <<-'END'
+		import os, sys
+		fd = os.open(sys.argv[1], os.O_WRONLY)
+		for i in range(16):
+		    os.pwrite(fd, sys.argv[2].encode() * 4096, (16 + i) * 65536)
+		os.fsync(fd)
+	END
+}
+there() { # LETTER: how many bytes are something else
+	for i in $(seq 16 31); do dd if="$remote" bs=4k skip=$((16 * i)) count=1 status=none; done |
+		tr -d "$1" | wc -c
+}
+
+truncate -s 8M "$remote"
+sshd_up late subsystem=external
+net_up late "${sshd_port[late]}"
+sshd_config late >"$scratch/config"
+"$FUSE4FS" --export-device -o "ssh_config=$scratch/config,deadline=60" "late:$remote" "$mnt" ||
+	fail "export"
+target=$(find "$mnt" -type f | head -n 1)
+put o || fail "the first write"
+old=$(for p in $(sshd_servers late); do
+	[ "$(cat "/proc/$p/comm")" != sftp-server ] || echo "$p"; done)
+[ -n "$old" ] || fail "no server process"
+# shellcheck disable=SC2086 # numbers
+kill -STOP $old
+put a &
+writer=$!
+sleep 0.5
+net late cut >/dev/null
+wait "$writer" || fail "a write over a cut"
+[ "$(there a)" = 0 ] || fail "the cut lost a write"
+put b || fail "the newer write"
+[ "$(there b)" = 0 ] || fail "the newer write is not there"
+# shellcheck disable=SC2086
+kill -CONT $old
+late=0
+for _ in $(seq 120); do
+	[ "$(there b)" = 0 ] || late=1
+	[ $late = 0 ] || [ "$(there b)" != 0 ] || break
+	sleep 0.1
+done
+[ $late = 1 ] || echo "the old servers wrote nothing late this time"
+[ "$(there b)" = 0 ] || fail "late bytes stayed: $(there b)"
