@@ -85,7 +85,7 @@ void mount_drain(const char *mountpoint)
 
 	if (status_progress(mountpoint, &p) || strlen(mountpoint) >= sizeof(d.mountpoint))
 		return;
-	strcpy(d.mountpoint, mountpoint);
+	memcpy(d.mountpoint, mountpoint, strlen(mountpoint) + 1);
 	d.done_fd = eventfd(0, EFD_CLOEXEC);
 	if (d.done_fd < 0)
 		return;

@@ -357,7 +357,7 @@ int ident_begin(struct sftp_dev *dev, struct ident_probe **ret);
 /* When all its requests are answered. Learns, or -ESTALE: it is another file. */
 int ident_end(struct sftp_dev *dev, struct ident_probe *ip);
 /* All its requests are answered; nothing is learned. */
-int ident_wait(struct sftp_dev *dev, struct ident_probe *probe);
+int ident_wait(struct sftp_dev *dev, struct ident_probe *ip);
 /* After ident_end or _wait, or when the requests have been abandoned. NULL is fine. */
 void ident_free(struct ident_probe *probe);
 void ident_written_locked(struct sftp_dev *dev, uint64_t off, uint64_t len) REQUIRES(dev->lock);

@@ -283,9 +283,10 @@ static int create(struct sftp_dev *dev)
 	return err ? err : created(dev);
 }
 
-static int say_busy(struct sftp_dev *dev, const struct owner *o, bool known)
+/* o: who holds it, NULL: nobody can tell. */
+static int say_busy(struct sftp_dev *dev, const struct owner *o)
 {
-	if (!known)
+	if (!o)
 		return link_explain(dev, -EBUSY, "is locked: %s is there; if nobody has it mounted, "
 				    "mount with -o break_lock", dev->lock_path);
 	return link_explain(dev, -EBUSY, "is mounted on host %s by process %ld; unmount it there, "
@@ -325,7 +326,7 @@ static int watch(struct sftp_dev *dev, const char *first, const struct owner *o,
 		if (len < 0)
 			return 0;
 		if (strcmp(text, first) != 0)
-			return say_busy(dev, o, known);
+			return say_busy(dev, known ? o : NULL);
 	}
 	return 0;
 }
@@ -403,7 +404,7 @@ static int judge(struct sftp_dev *dev, bool *ret_may_end)
 	if (err)
 		return err;
 	if (len == LOCK_HIDDEN && dev->lock_mode != SFTP_LOCK_BREAK)
-		return say_busy(dev, NULL, false);
+		return say_busy(dev, NULL);
 	if (len == LOCK_NONE) {
 		/* It may just have been removed. */
 		err = create(dev);
@@ -417,7 +418,7 @@ static int judge(struct sftp_dev *dev, bool *ret_may_end)
 	life = known ? life_of(&o) : UNKNOWN;
 	*ret_may_end = life == ALIVE;
 	if (dev->lock_mode != SFTP_LOCK_BREAK && life == ALIVE)
-		return say_busy(dev, &o, known);
+		return say_busy(dev, known ? &o : NULL);
 	if (dev->lock_mode != SFTP_LOCK_BREAK && life == UNKNOWN) {
 		err = watch(dev, text, &o, known);
 		if (err)
