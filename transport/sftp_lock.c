@@ -362,7 +362,7 @@ static int remove_judged(struct sftp_dev *dev, const char *first)
 	if (dev->lock_mode == SFTP_LOCK_BREAK || (len >= 0 && !strcmp(text, first)))
 		return remove_path(dev, aside);
 	err = move(dev, aside, dev->lock_path, &ctl);
-	return err ? err : say_busy(dev, &o, parse(text, &o));
+	return err ? err : say_busy(dev, parse(text, &o) ? &o : NULL);
 }
 
 static int take_over(struct sftp_dev *dev, const char *first)
@@ -388,7 +388,7 @@ static int take_over(struct sftp_dev *dev, const char *first)
 		return 0;
 	dev->lock_ours = false;
 	set_locked(dev, false);
-	return say_busy(dev, &now, len > 0 && parse(text, &now));
+	return say_busy(dev, len > 0 && parse(text, &now) ? &now : NULL);
 }
 
 /* Somebody's lock is there. */
