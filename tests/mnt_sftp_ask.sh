@@ -84,6 +84,7 @@ if command -v rclone >/dev/null; then
 	rclone serve sftp --addr "127.0.0.1:$port" --authorized-keys "$sshd_dir/authorized" \
 		--key "$sshd_dir/host" "$scratch" >"$scratch/rclone.log" 2>&1 &
 	rclone=$!
+	sshd_pid[rclone]=$rclone	# ended with the rest
 	wait_port "$port" $rclone || fail "rclone does not start"
 	echo "[127.0.0.1]:$port $(cut -d' ' -f1,2 "$sshd_dir/host.pub")" >"$scratch/known_rclone"
 	options="port=$port,identity=$sshd_key,UserKnownHostsFile=$scratch/known_rclone,ssh_config=none"

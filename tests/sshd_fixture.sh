@@ -187,6 +187,8 @@ sshd_again() { # NAME
 net_up() { # NAME PORT [DELAY-MS [RATE]]
 	local name=$1
 	shift
+	[ -z "${net_pid[$name]-}" ] || kill "${net_pid[$name]}" 2>/dev/null
+	rm -f "$sshd_dir/net-$name.port"
 	"$netproxy" "$sshd_dir/net-$name" "$@" >"$sshd_dir/net-$name.port" <&"$fixture_hold" &
 	net_pid[$name]=$!
 	for _ in $(seq 100); do
