@@ -36,6 +36,7 @@
 
 #include "transport/sftp_format.h"
 
+enum { PATH_LEN = 4200 };
 enum { HANDLES = 16, IN_LEN = 1024 * 1024, PACKET_MAX = 300 * 1024, OUT_MAX = 64 * 1024 * 1024 };
 
 struct packet {
@@ -199,7 +200,7 @@ static bool fails(const struct fault *f, _Atomic unsigned *count)
 /* The first file opened is the image; its companions are beside it. */
 static void open_companions(const char *path, int fd)
 {
-	char name[4200];
+	char name[PATH_LEN + 8];
 	int count_fd;
 
 	image_fd = fd;
@@ -222,7 +223,7 @@ static void open_companions(const char *path, int fd)
 
 static void do_open(uint32_t id, const uint8_t *p)
 {
-	char path[4200] = "";
+	char path[PATH_LEN] = "";
 	uint32_t n = get32(p), flags = get32(p + 4 + n);
 	int how = (flags & SSH_FXF_WRITE ? O_RDWR : O_RDONLY) | (flags & SSH_FXF_CREAT ? O_CREAT : 0) |
 		  (flags & SSH_FXF_EXCL ? O_EXCL : 0);
@@ -378,7 +379,7 @@ static void do_extended(uint32_t id, const uint8_t *p)
 
 static void do_remove(uint32_t id, const uint8_t *p)
 {
-	char path[4200] = "";
+	char path[PATH_LEN] = "";
 
 	memcpy(path, p + 4, get32(p) < sizeof(path) ? get32(p) : 0);
 	status(id, unlink(path) < 0 ? code_of(errno) : SSH_FX_OK);
@@ -386,7 +387,7 @@ static void do_remove(uint32_t id, const uint8_t *p)
 
 static void do_rename(uint32_t id, const uint8_t *p)
 {
-	char from[4200] = "", to[4200] = "";
+	char from[PATH_LEN] = "", to[PATH_LEN] = "";
 	uint32_t n = get32(p), m = get32(p + 4 + n);
 
 	memcpy(from, p + 4, n < sizeof(from) ? n : 0);
