@@ -33,7 +33,7 @@
 enum {
 	PAGE = 4096,
 	BUFFER_BYTES = 2 * LOOP_TRANSFER_MAX + 2 * PAGE,
-	SPIN_NS = 50000,	/* a wake-up on an idle core costs about this much */
+	SPIN_NS = 100000,	/* between two READDIRs of a listing; a wake-up costs about half of it */
 	SPIN_SCORE_MAX = 8,
 	SPIN_PROBE = 16,	/* with a bad score, every so many sleeps spin all the same */
 	YIELD_LONG_NS = 200000,	/* a yield that took longer gave the core to other work */
