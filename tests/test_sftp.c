@@ -13,30 +13,13 @@
 
 #include <cmocka.h>
 
-#include "sftp_rig.h"
+#include "sftp_group.h"
 
 enum { MIB = 1024 * 1024, SIZE = 64 * MIB, BLOCK = 4096 };
 
 static int setup(void **state)
 {
-	static struct sftp_rig rig;
-
-	*state = rig_init(&rig, SIZE) ? &rig : NULL;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	if (*state)
-		rig_fini(*state);
-	return 0;
-}
-
-static struct sftp_rig *rig_of(void **state)
-{
-	if (!*state)
-		skip();
-	return *state;
+	return rig_setup(state, SIZE);
 }
 
 static void fill(uint8_t *p, size_t len, unsigned seed)
@@ -518,7 +501,7 @@ static void a_hostile_server_only_makes_errors(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
 		T(bytes_go_there_and_come_back),
 		T(a_small_buffer_is_enough),

@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-#include "sftp_rig.h"
+#include "sftp_group.h"
 
 enum { MIB = 1024 * 1024, SIZE = 8 * MIB, REGION = 128 * 1024 };
 
@@ -25,25 +25,8 @@ static uint8_t bytes[MIB];
 
 static int setup(void **state)
 {
-	static struct sftp_rig rig;
-
 	alarm(60);	/* waiting for ever is what this is about */
-	*state = rig_init(&rig, SIZE) ? &rig : NULL;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	if (*state)
-		rig_fini(*state);
-	return 0;
-}
-
-static struct sftp_rig *rig_of(void **state)
-{
-	if (!*state)
-		skip();
-	return *state;
+	return rig_setup(state, SIZE);
 }
 
 static unsigned seconds_since(uint64_t start_us)
@@ -195,14 +178,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(one_server_process_that_stops_is_noticed, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(sending_is_no_sign_of_life, setup, teardown),
+						rig_teardown),
+		cmocka_unit_test_setup_teardown(sending_is_no_sign_of_life, setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(a_disk_slower_than_the_deadline_is_waited_for,
-						setup, teardown),
+						setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(a_request_no_server_survives_fails, setup,
-						teardown),
+						rig_teardown),
 		cmocka_unit_test_setup_teardown(slivers_of_guarded_writes_do_not_stop_writers,
-						setup, teardown),
+						setup, rig_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,31 +15,14 @@
 
 #include <cmocka.h>
 
-#include "sftp_rig.h"
+#include "sftp_group.h"
 
 enum { MIB = 1024 * 1024, SIZE = 8 * MIB };
 
 static int setup(void **state)
 {
-	static struct sftp_rig rig;
-
 	alarm(60);
-	*state = rig_init(&rig, SIZE) ? &rig : NULL;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	if (*state)
-		rig_fini(*state);
-	return 0;
-}
-
-static struct sftp_rig *rig_of(void **state)
-{
-	if (!*state)
-		skip();
-	return *state;
+	return rig_setup(state, SIZE);
 }
 
 /* As another owner would leave it. */
@@ -189,13 +172,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(an_owner_that_comes_back_late_writes_nothing,
-						setup, teardown),
+						setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(a_lock_that_is_gone_after_a_long_loss_fences,
-						setup, teardown),
+						setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(a_slow_takeover_does_not_remove_a_new_lock,
-						setup, teardown),
+						setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(a_lock_that_cannot_be_read_is_a_lock, setup,
-						teardown),
+						rig_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,9 +35,9 @@
 #include <unistd.h>
 
 #include "transport/sftp_format.h"
+#include "wire_be.h"
 
-enum { PATH_LEN = 4200 };
-enum { HANDLES = 16, IN_LEN = 1024 * 1024, PACKET_MAX = 300 * 1024, OUT_MAX = 64 * 1024 * 1024 };
+enum { PATH_LEN = 4200, HANDLES = 16, IN_LEN = 1024 * 1024, PACKET_MAX = 300 * 1024, OUT_MAX = 64 * 1024 * 1024 };
 
 struct packet {
 	struct packet *next;
@@ -119,34 +119,6 @@ static struct packet *reply(uint8_t type, uint32_t id, uint32_t len)
 	be = htobe32(id);
 	memcpy(p->bytes + 5, &be, 4);
 	return p;
-}
-
-static void put32(uint8_t *at, uint32_t v)
-{
-	v = htobe32(v);
-	memcpy(at, &v, 4);
-}
-
-static void put64(uint8_t *at, uint64_t v)
-{
-	v = htobe64(v);
-	memcpy(at, &v, 8);
-}
-
-static uint32_t get32(const uint8_t *at)
-{
-	uint32_t v;
-
-	memcpy(&v, at, 4);
-	return be32toh(v);
-}
-
-static uint64_t get64(const uint8_t *at)
-{
-	uint64_t v;
-
-	memcpy(&v, at, 8);
-	return be64toh(v);
 }
 
 static void damage(struct packet *p)
