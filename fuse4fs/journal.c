@@ -311,7 +311,9 @@ static const struct commit_writer_ops journal_ops = {
 
 /*
  * As the kernel's ext4: checksum v3 with metadata_csum, 64bit with 64bit. A checksum that
- * is there already is kept; of two kinds only the newer one can be right.
+ * is there already is kept; of two kinds only the newer one can be right. Fast commits are
+ * not written: without the feature their area is part of the log, for every reader alike
+ * (e2fsck 1.47.0, where it is set, wraps around behind that area instead of before it).
  */
 static void choose_features(struct journal *j)
 {
@@ -325,7 +327,8 @@ static void choose_features(struct journal *j)
 		js->s_nr_users = htobe32(1);
 	}
 	incompat |= JBD2_INCOMPAT_REVOKE;
-	incompat &= ~(uint32_t)JBD2_INCOMPAT_ASYNC_COMMIT;
+	incompat &= ~(uint32_t)(JBD2_INCOMPAT_ASYNC_COMMIT | JBD2_INCOMPAT_FAST_COMMIT);
+	j->log.end = be32toh(js->s_maxlen);
 	if (j->fs->has_64bit)
 		incompat |= JBD2_INCOMPAT_64BIT;
 	if (j->fs->has_csum && !log_has_csum(&j->log)) {
@@ -345,6 +348,7 @@ static int init(struct journal *j)
 	struct cache_stats st;
 	uint32_t bs = j->fs->block_size;
 
+	choose_features(j);
 	j->capacity = j->log.end - j->log.first;
 	j->head = j->log.first;
 	j->next_tid = be32toh(log_super(&j->log)->s_sequence);
@@ -360,10 +364,8 @@ static int init(struct journal *j)
 /* From here on a crash finds a journal in use. */
 static int start(struct journal *j)
 {
-	int err;
+	int err = super_write_recover(j->fs, true);
 
-	choose_features(j);
-	err = super_write_recover(j->fs, true);
 	if (!err)
 		err = journal_set_tail(j, j->head, j->next_tid);
 	j->in_use = !err;

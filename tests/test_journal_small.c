@@ -18,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "csum.h"
 #include "dev_record.h"
 #include "file.h"
 #include "group.h"
@@ -69,9 +70,19 @@ static void set_journal(struct blkdev *dev, void (*change)(struct log *log, stru
 	log_close(&log);
 }
 
-/* What a crash now leaves, recovered by us and by e2fsck: both clean, and equal up to what
- * e2fsck stamps. */
-static void crash_is_clean(struct blkdev *dev)
+static void has_file(struct blkdev *dev, const char *path)
+{
+	char ask[80], *text;
+
+	snprintf(ask, sizeof(ask), "stat %s", path);
+	text = unit_debugfs_ask(dev, ask);
+	assert_non_null(strstr(text, "Type: regular"));
+	free(text);
+}
+
+/* What a crash now leaves, recovered by us and by e2fsck: both clean, both with the file,
+ * unless path is NULL. */
+static void crash_keeps(struct blkdev *dev, const char *path)
 {
 	struct blkdev *ours = unit_copy(dev, blkdev_size(dev));
 	struct blkdev *theirs = unit_copy(dev, blkdev_size(dev));
@@ -80,8 +91,17 @@ static void crash_is_clean(struct blkdev *dev)
 	assert_true(unit_is_clean(ours));
 	assert_true(unit_fsck(theirs, "-p", 1) <= 1);
 	assert_true(unit_is_clean(theirs));
+	if (path) {
+		has_file(ours, path);
+		has_file(theirs, path);
+	}
 	blkdev_close(ours);
 	blkdev_close(theirs);
+}
+
+static void crash_is_clean(struct blkdev *dev)
+{
+	crash_keeps(dev, NULL);
 }
 
 /* Orphans stay. */
@@ -385,7 +405,7 @@ static void the_last_transaction_number_is_passed(void **state)
 			}
 			snprintf(path, sizeof(path), "/f%u", k);
 			assert_int_equal(unit_fsync(fs, path), 0);
-			crash_is_clean(dev);
+			crash_keeps(dev, path);
 		}
 		assert_true(txn_current(fs) < 1000);
 		assert_int_equal(fs_close(fs), 0);
@@ -431,6 +451,26 @@ static void high_first(struct log *log, struct jbd2_super *js)
 	js->s_first = htobe32(17);
 }
 
+/* The kernel had it for itself and its fast commits. */
+static void with_fast_commit_area(struct log *log, struct jbd2_super *js)
+{
+	log->incompat |= JBD2_INCOMPAT_FAST_COMMIT;
+	js->s_feature_incompat = htobe32(log->incompat);
+	js->s_num_fc_blks = 0;
+}
+
+/* The log went round: its first block has become another one. */
+static bool went_round(struct blkdev *dev, uint32_t *crc)
+{
+	uint32_t before = *crc;
+	struct log log;
+
+	open_log(dev, &log);
+	*crc = csum_crc32c(~0U, journal_block(dev, &log, log.first), log.block_size);
+	log_close(&log);
+	return *crc != before;
+}
+
 static void odd_journals_are_taken_up(void **state)
 {
 	static const struct {
@@ -442,10 +482,13 @@ static void odd_journals_are_taken_up(void **state)
 		{ "-t ext4 " TINY "-O metadata_csum", in_use_but_empty },
 		{ "-t ext3 " TINY, in_use_but_empty },
 		{ "-t ext4 " TINY "-O metadata_csum", high_first },
+		{ "-t ext4 -b 1024 -J size=2 -N 1024 -O metadata_csum,fast_commit",
+		  with_fast_commit_area },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct blkdev *dev = unit_mkfs(16 * MIB, cases[i].mkfs);
+		uint32_t crc = 0;
 		struct fs *fs;
 		char path[64];
 
@@ -457,8 +500,8 @@ static void odd_journals_are_taken_up(void **state)
 			snprintf(path, sizeof(path), "/a-name-that-takes-some-room-%u", k);
 			assert_int_equal(unit_make(fs, path, S_IFREG | 0644, NULL), 0);
 			assert_int_equal(fs_sync(fs), 0);
-			if (k % 130 == 1)
-				crash_is_clean(dev);
+			if (went_round(dev, &crc) || k % 130 == 1)
+				crash_keeps(dev, path);
 		}
 		assert_true(stats_of(fs).blocks > 1100);
 		crash_is_clean(dev);

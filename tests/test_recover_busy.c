@@ -13,7 +13,10 @@
  *    everything;
  *  - where e2fsck gives up on what the replay of a journal without checksums brought, or
  *    goes on to repair it, there is nothing to compare; nor where it deletes orphans in
- *    the same go.
+ *    the same go;
+ *  - a log with a fast-commit area goes round before that area for the kernel and us, behind
+ *    it for e2fsck 1.47.0, which so loses the transaction that goes round and all later ones.
+ *    It is compared with our recovery of the log cut there.
  * Neither may crash.
  *
  * RECOVER_SEED=n starts from another seed, RECOVER_ROUNDS=n damages each journal as often.
@@ -102,7 +105,7 @@ static pid_t start_work(const struct scene *s, const char *dir)
 
 /* Where the log is in an image, and what stands in it. */
 struct map {
-	uint32_t bs, first, end, start, tid;
+	uint32_t bs, first, end, start, tid, incompat;
 	uint64_t super_off;
 	uint64_t *off;		/* of each journal block */
 };
@@ -122,6 +125,7 @@ static void map_open(struct map *m, const char *path)
 	m->bs = log.block_size;
 	m->first = log.first;
 	m->end = log.end;
+	m->incompat = log.incompat;
 	m->start = be32toh(log_super(&log)->s_start);
 	m->tid = be32toh(log_super(&log)->s_sequence);
 	m->off = calloc(log.end, sizeof(*m->off));
@@ -188,7 +192,10 @@ static bool is_commit(int fd, uint64_t off)
 	return be32toh(head.h_magic) == JBD2_MAGIC && be32toh(head.h_blocktype) == JBD2_COMMIT;
 }
 
-/* The commit block of the nth transaction from the tail, or 0; where the last one is. */
+enum { ROUND = UINT32_MAX };
+
+/* The commit block of the nth transaction from the tail, or of the one that goes round the
+ * log's end, or 0; where the last one is. */
 static uint32_t find_commit(int fd, const struct map *m, uint32_t nth, uint32_t *ret_last)
 {
 	uint32_t tid = m->tid, found = 0;
@@ -202,8 +209,9 @@ static uint32_t find_commit(int fd, const struct map *m, uint32_t nth, uint32_t 
 		if (be32toh(head.h_magic) != JBD2_MAGIC || be32toh(head.h_sequence) != tid ||
 		    be32toh(head.h_blocktype) != JBD2_COMMIT)
 			continue;
-		if (tid++ - m->tid == nth)
+		if (tid - m->tid == nth || (nth == ROUND && !found && lblk < m->start))
 			found = lblk;
+		tid++;
 		*ret_last = lblk;
 	}
 	return found;
@@ -276,6 +284,55 @@ static bool deletes_orphans(const char *text)
 	return strstr(text, "orphan");
 }
 
+/* Where the commit block is of the transaction that goes round a log with a fast-commit
+ * area, or 0. */
+static uint64_t goes_round(const char *path)
+{
+	uint32_t last, lblk = 0;
+	uint64_t off;
+	struct map m;
+	int fd = open(path, O_RDONLY);
+
+	assert_true(fd >= 0);
+	map_open(&m, path);
+	if (m.incompat & JBD2_INCOMPAT_FAST_COMMIT)
+		lblk = find_commit(fd, &m, ROUND, &last);
+	off = lblk ? m.off[lblk] : 0;
+	free(m.off);
+	close(fd);
+	return off;
+}
+
+static void put_magic(const char *path, uint64_t off, uint32_t magic)
+{
+	const uint32_t be = htobe32(magic);
+	int fd = open(path, O_RDWR);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, &be, sizeof(be), off), sizeof(be));
+	close(fd);
+}
+
+/* The recovered image, PATH.dirty before, and PATH.e2fsck. */
+static void same_as_e2fsck(const char *path)
+{
+	struct recover_result result;
+	char theirs[300], dirty[300];
+	uint64_t round;
+
+	snprintf(theirs, sizeof(theirs), "%s.e2fsck", path);
+	snprintf(dirty, sizeof(dirty), "%s.dirty", path);
+	round = goes_round(dirty);
+	if (!round) {
+		assert_same(path, theirs);
+		return;
+	}
+	put_magic(dirty, round, 0);
+	assert_int_equal(recover_file(dirty, &result), 0);
+	put_magic(dirty, round, JBD2_MAGIC);
+	assert_same(dirty, theirs);
+}
+
 /* Both recover a copy. Where both do, the same must come out. */
 static void judge(const char *path, bool damaged, struct tally *tally)
 {
@@ -300,9 +357,8 @@ static void judge(const char *path, bool damaged, struct tally *tally)
 		fprintf(stderr, "%s: ours %d %s dirty %d torn %d\n%s\n", path, ours, why,
 			result.dirty, result.torn, text);
 	tally->dirty += result.dirty || ours;
-	snprintf(name, sizeof(name), "%s.e2fsck", path);
 	if (!ours && !deletes_orphans(text) && !(damaged && gives_up(text))) {
-		assert_same(path, name);
+		same_as_e2fsck(path);
 		tally->same++;
 	} else if (!ours) {
 		tally->spared++;
@@ -311,6 +367,7 @@ static void judge(const char *path, bool damaged, struct tally *tally)
 		assert_int_equal(ours, -EUCLEAN);
 		tally->refused++;
 	}
+	snprintf(name, sizeof(name), "%s.e2fsck", path);
 	unlink(name);
 	snprintf(name, sizeof(name), "%s.dirty", path);
 	unlink(name);
