@@ -327,6 +327,14 @@ static void crypt_prefetch(struct blkdev *dev, uint64_t off, uint64_t len)
 	blkdev_prefetch(c->lower, c->map.off + start, end - start);
 }
 
+static void crypt_uncache(struct blkdev *dev, uint64_t off, uint64_t len)
+{
+	struct crypt_dev *c = to_crypt(dev);
+	uint64_t start = round_down(c, off), end = round_up(c, off + len);
+
+	blkdev_uncache(c->lower, c->map.off + start, end - start);
+}
+
 static void dev_free(struct crypt_dev *c)
 {
 	for (int i = 0; i < STRIPES; i++)
@@ -352,6 +360,7 @@ static const struct blkdev_ops crypt_ops = {
 	.flush = crypt_flush,
 	.discard = crypt_discard,
 	.prefetch = crypt_prefetch,
+	.uncache = crypt_uncache,
 	.close = crypt_close,
 };
 

@@ -87,6 +87,11 @@ static void log_prefetch(struct blkdev *dev, uint64_t off, uint64_t len)
 	blkdev_prefetch(to_log(dev)->lower, off, len);
 }
 
+static void log_uncache(struct blkdev *dev, uint64_t off, uint64_t len)
+{
+	blkdev_uncache(to_log(dev)->lower, off, len);
+}
+
 static int log_close(struct blkdev *dev)
 {
 	struct dev_log *d = to_log(dev);
@@ -106,6 +111,7 @@ static const struct blkdev_ops log_ops = {
 	.discard = log_discard,
 	.write_zeros = log_write_zeros,
 	.prefetch = log_prefetch,
+	.uncache = log_uncache,
 	.close = log_close,
 };
 

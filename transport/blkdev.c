@@ -160,6 +160,12 @@ void blkdev_prefetch(struct blkdev *dev, uint64_t off, uint64_t len)
 		dev->ops->prefetch(dev, off, len);
 }
 
+void blkdev_uncache(struct blkdev *dev, uint64_t off, uint64_t len)
+{
+	if (dev->ops->uncache && len && range_ok(dev, off, len))
+		dev->ops->uncache(dev, off, len);
+}
+
 int blkdev_close(struct blkdev *dev)
 {
 	return dev ? dev->ops->close(dev) : 0;

@@ -54,6 +54,9 @@ struct blkdev_ops {
 	int (*write_zeros)(struct blkdev *dev, uint64_t off, uint64_t len);
 	/* A hint; may do nothing. May be NULL. Never blocks for the data. */
 	void (*prefetch)(struct blkdev *dev, uint64_t off, uint64_t len);
+	/* The range may be written by others: nothing of it that has not changed here is kept, so
+	 * that the next read asks the medium. May be NULL. */
+	void (*uncache)(struct blkdev *dev, uint64_t off, uint64_t len);
 	/* Frees the device whatever it returns; flushes nothing. Closes the
 	 * device below it too. */
 	int (*close)(struct blkdev *dev);
@@ -95,6 +98,8 @@ int blkdev_write_zeros(struct blkdev *dev, uint64_t off, uint64_t len);
 int blkdev_flush(struct blkdev *dev);
 int blkdev_discard(struct blkdev *dev, uint64_t off, uint64_t len);
 void blkdev_prefetch(struct blkdev *dev, uint64_t off, uint64_t len);
+/* Before a read of what others may have written. */
+void blkdev_uncache(struct blkdev *dev, uint64_t off, uint64_t len);
 /* NULL is a no-op returning 0. dev is gone whatever is returned. */
 int blkdev_close(struct blkdev *dev);
 

@@ -188,6 +188,15 @@ static void file_prefetch(struct blkdev *dev, uint64_t off, uint64_t len)
 	posix_fadvise(to_file(dev)->fd, off, len, POSIX_FADV_WILLNEED);
 }
 
+/* Whole pages; the kernel leaves dirty ones alone. */
+static void file_uncache(struct blkdev *dev, uint64_t off, uint64_t len)
+{
+	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t start = off / page * page, end = (off + len + page - 1) / page * page;
+
+	posix_fadvise(to_file(dev)->fd, start, end - start, POSIX_FADV_DONTNEED);
+}
+
 static int file_close(struct blkdev *dev)
 {
 	struct file_dev *file = to_file(dev);
@@ -207,6 +216,7 @@ static const struct blkdev_ops file_ops = {
 	.discard = file_discard,
 	.write_zeros = file_write_zeros,
 	.prefetch = file_prefetch,
+	.uncache = file_uncache,
 	.close = file_close,
 };
 

@@ -145,3 +145,18 @@ void rcache_write(struct rcache *c, const void *bytes, uint32_t len, uint64_t of
 			unmap(c, ent);
 	}
 }
+
+void rcache_drop(struct rcache *c, uint64_t off, uint64_t len)
+{
+	struct rcache_ent *ent;
+
+	for (uint64_t end = off + len, stop; off < end; off = stop) {
+		stop = MIN(end, rmap_region_end(off));
+		while ((ent = rcache_find(c, off, stop))) {
+			if (ent->valid)
+				ent_free(c, ent);
+			else
+				unmap(c, ent);
+		}
+	}
+}

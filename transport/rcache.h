@@ -66,6 +66,8 @@ void rcache_copy(struct rcache *c, struct rcache_ent *ent, void *dest, uint64_t 
 		uint32_t len);
 /* These bytes of the device change. */
 void rcache_write(struct rcache *c, const void *bytes, uint32_t len, uint64_t off);
+/* Whatever they were, they may have changed on the server. */
+void rcache_drop(struct rcache *c, uint64_t off, uint64_t len);
 /* Nothing VALID stays. */
 void rcache_clear(struct rcache *c);
 

@@ -289,6 +289,15 @@ static void sftp_prefetch(struct blkdev *bdev, uint64_t off, uint64_t len)
 	mutex_unlock(&dev->lock);
 }
 
+static void sftp_uncache(struct blkdev *bdev, uint64_t off, uint64_t len)
+{
+	struct sftp_dev *dev = to_sftp(bdev);
+
+	mutex_lock(&dev->lock);
+	rcache_drop(&dev->cache, off, len);
+	mutex_unlock(&dev->lock);
+}
+
 static void dev_free(struct sftp_dev *dev)
 {
 	wlog_fini(&dev->log);
@@ -329,6 +338,7 @@ static const struct blkdev_ops sftp_ops = {
 	.write = sftp_write,
 	.flush = sftp_flush,
 	.prefetch = sftp_prefetch,
+	.uncache = sftp_uncache,
 	.close = sftp_close,
 };
 

@@ -66,6 +66,13 @@ static void slice_prefetch(struct blkdev *dev, uint64_t off, uint64_t len)
 	blkdev_prefetch(s->lower, s->start_off + off, len);
 }
 
+static void slice_uncache(struct blkdev *dev, uint64_t off, uint64_t len)
+{
+	struct slice *s = to_slice(dev);
+
+	blkdev_uncache(s->lower, s->start_off + off, len);
+}
+
 static int slice_close(struct blkdev *dev)
 {
 	struct slice *s = to_slice(dev);
@@ -83,6 +90,7 @@ static const struct blkdev_ops slice_ops = {
 	.discard = slice_discard,
 	.write_zeros = slice_write_zeros,
 	.prefetch = slice_prefetch,
+	.uncache = slice_uncache,
 	.close = slice_close,
 };
 
