@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Work that fsyncs, and what it may rely on afterwards.
 
-oracle.py load DIR SEED LOG [SECONDS]   four processes; LOG.N gets a line for each fsync that
+oracle.py load DIR SEED LOG [SECONDS [PROCESSES [PAUSE]]]
+                                        four processes; LOG.N gets a line for each fsync that
                                         returned. Without SECONDS until something fails, which
                                         is no error then; with them a failure is status 1.
+                                        PAUSE: seconds after each step.
 oracle.py check ROOT DIR LOG            what was synced under DIR is under ROOT
 """
 import glob
@@ -36,7 +38,7 @@ def make_and_remove(sub, rnd):
     os.rmdir(sub)
 
 
-def worker(base, seed, number, path, end):
+def worker(base, seed, number, path, end, pause):
     rnd = random.Random(f"{seed}.{number}")
     d = f"{base}/p{number}"
     out = open(path, "a")
@@ -58,21 +60,22 @@ def worker(base, seed, number, path, end):
             os.unlink(name)
         else:
             make_and_remove(f"{d}/d{n}", rnd)
+        time.sleep(pause)
 
 
-def load(base, seed, log, seconds=None):
+def load(base, seed, log, seconds=None, processes=4, pause=0):
     end = time.monotonic() + float(seconds) if seconds else float("inf")
     status = 0
-    for k in range(4):
+    for k in range(int(processes)):
         if os.fork() == 0:
             try:
-                worker(base, seed, k, f"{log}.{k}", end)
+                worker(base, seed, k, f"{log}.{k}", end, float(pause))
             except OSError as e:
                 if seconds:
                     print(f"load: {e}", file=sys.stderr)
                     os._exit(1)
             os._exit(0)
-    for _ in range(4):
+    for _ in range(int(processes)):
         status |= os.wait()[1]
     return 1 if status else 0
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""worker.py DIR NUMBER SECONDS: mixed work in a folder of its own and in a shared one.
+"""worker.py DIR NUMBER SECONDS [PAUSE]: mixed work in a folder of its own and in a shared one.
 
 Keeps a model of its own folder and checks against it all the time; in the shared one
-anything may happen, but only errors that a race explains.
+anything may happen, but only errors that a race explains. PAUSE: seconds after each operation;
+then the longest that one took is printed at the end.
 """
 import errno
 import os
@@ -129,15 +130,22 @@ class Worker:
             if e.errno not in RACES and not (e.errno in (errno.EPERM, errno.EINVAL) and k in (4, 5, 7)):
                 raise
 
-    def run(self, seconds):
+    def run(self, seconds, pause=0):
         jobs = [self.own_create, self.own_write, self.own_write, self.own_truncate, self.own_check,
                 self.own_check, self.own_rename, self.own_unlink, self.own_list] + [self.shared_any] * 6
         end = time.monotonic() + seconds
+        longest = steps = 0
         while time.monotonic() < end:
+            start = time.monotonic()
             self.r.choice(jobs)()
+            longest = max(longest, time.monotonic() - start)
+            steps += 1
+            time.sleep(pause)
+        if pause:
+            print(f"{steps} operations, the longest took {longest:.1f} s")
         for _ in range(3 * len(self.files)):
             self.own_check()
 
 
 w = Worker(sys.argv[1], int(sys.argv[2]))
-w.run(float(sys.argv[3]))
+w.run(*map(float, sys.argv[3:]))
