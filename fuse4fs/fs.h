@@ -25,6 +25,7 @@ struct cache;
 struct txn_mgr;
 struct groups;
 struct inode_cache;
+struct mmp;
 struct orphans;
 struct inode;
 struct statvfs;
@@ -47,7 +48,7 @@ enum fs_log { FS_LOG_ERR, FS_LOG_WARN, FS_LOG_INFO };
 struct fs_options {
 	bool readonly;		/* never writes a byte */
 	bool norecovery;	/* skip journal and orphans; implies readonly */
-	bool force_ro_features;	/* unused */
+	bool dry_run;		/* dev is a copy that goes away: ask nobody to wait (mmp.h) */
 	enum fs_errors errors;	/* DEFAULT: what the superblock says */
 	enum fs_atime atime;
 	bool nodiratime;
@@ -113,6 +114,7 @@ struct fs {
 	uint32_t cluster_bits;			/* log2 blocks per cluster; bigalloc, ro only */
 	uint16_t mount_state;			/* s_state as found: what a clean unmount restores */
 
+	struct mmp *mmp;		/* mmp.h; NULL: not in the image, or nothing is written */
 	struct cache *cache;		/* cache.h */
 	struct txn_mgr *txns;		/* txn.h */
 	struct groups *groups;		/* group.h */
@@ -152,10 +154,10 @@ struct fs {
  * why     on failure a sentence for the user (what, and the way out), at most
  *         why_len bytes, without the image's name
  *
- * Order: superblock and feature gate, journal recovery (into dev; with
+ * Order: superblock and feature gate, multi-mount protection, journal recovery (into dev; with
  * opt->readonly into memory only), reopen, cache, groups, orphans.
  * Returns 0; -EINVAL not ext4; -EUCLEAN corrupt; -EOPNOTSUPP a feature that is
- * refused; -EROFS a feature or state that allows only ro; -EIO; -ENOMEM.
+ * refused; -EROFS a feature or state that allows only ro; -EBUSY in use elsewhere; -EIO; -ENOMEM.
  */
 int fs_open(struct blkdev *dev, const struct fs_options *opt, struct fs **ret_fs,
 	    char *why, size_t why_len);

@@ -16,6 +16,7 @@
 #include "group.h"
 #include "inode.h"
 #include "iomgr.h"
+#include "mmp.h"
 #include "orphan.h"
 #include "overlay.h"
 #include "recover.h"
@@ -180,6 +181,31 @@ static int protect_journal(struct fs *fs, const struct why *why)
 	return ret && text[0] ? explain(why, ret, "%s", text) : ret;
 }
 
+/* Nobody else may write, from before the journal is replayed until the end. Who only reads
+ * asks nobody, as the kernel. */
+static int claim_device(struct fs *fs, const struct why *why)
+{
+	char text[512] = "";
+	int ret;
+
+	if (fs->opt.readonly || !ext2fs_has_feature_mmp(fs->e2->super))
+		return 0;
+	ret = mmp_open(fs, &fs->mmp, text, sizeof(text));
+	return ret && text[0] ? explain(why, ret, "%s", text) : ret;
+}
+
+static int protect_mmp(struct fs *fs, const struct why *why)
+{
+	const struct fs_run run = { .pblk = fs->e2->super->s_mmp_block, .len = 1 };
+	int ret;
+
+	if (!fs->mmp)
+		return 0;
+	ret = group_protect(fs, &run, 1);
+	return ret ? explain(why, ret, "the block of multi-mount protection lies over other metadata; run e2fsck")
+		   : 0;
+}
+
 /* The parts, bottom up. */
 static int open_parts(struct fs *fs, const struct why *why)
 {
@@ -198,9 +224,15 @@ static int open_parts(struct fs *fs, const struct why *why)
 	ret = protect_journal(fs, why);
 	if (ret)
 		return ret;
+	ret = protect_mmp(fs, why);
+	if (ret)
+		return ret;
 	ret = txn_open(fs, &fs->txns);
 	if (ret)
 		return ret;
+	ret = mmp_serve(fs->mmp, true);
+	if (ret)
+		return explain(why, ret, "it is in use elsewhere");
 	ret = inode_cache_open(fs, &fs->inodes);
 	if (ret)
 		return ret;
@@ -235,6 +267,9 @@ static int open_steps(struct fs *fs, const struct why *why)
 	if (fs->dev->info.readonly && !fs->opt.readonly)
 		return explain(why, -EROFS, "the image cannot be written; mount it read-only (-o ro)");
 	ret = load_super(fs, why);
+	if (ret)
+		return ret;
+	ret = claim_device(fs, why);
 	if (ret)
 		return ret;
 	if (wants_journal(fs)) {
@@ -273,6 +308,7 @@ static int fs_free(struct fs *fs)
 		keep_first(&ret, ret ? 0 : txn_commit_now(fs));
 		keep_first(&ret, ret ? 0 : super_mark_clean(fs));
 	}
+	(void)mmp_serve(fs->mmp, false);
 	if (fs->txns)
 		keep_first(&ret, txn_close(fs->txns));
 	group_close(fs->groups);
@@ -280,6 +316,7 @@ static int fs_free(struct fs *fs)
 	cache_close(fs->cache);
 	if (rw && !ret)
 		keep_first(&ret, blkdev_flush(fs->dev));
+	keep_first(&ret, mmp_close(fs->mmp));
 	close_codec(fs);
 	if (fs->overlay)
 		(void)blkdev_close(fs->overlay);

@@ -122,7 +122,9 @@ static void take_note(void *arg, enum fs_log level, const char *line)
 /* What fs_open says on a view that keeps all changes in memory. */
 static int try_mount(struct blkdev *dev, bool readonly, struct fs_probe *p)
 {
-	const struct fs_options opt = { .readonly = readonly, .log = take_note, .log_arg = p };
+	const struct fs_options opt = {
+		.readonly = readonly, .dry_run = true, .log = take_note, .log_arg = p,
+	};
 	struct blkdev *view;
 	struct fs *fs;
 	int err = overlay_dev_open(dev, false, OVERLAY_MAX, &view);

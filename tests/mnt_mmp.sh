@@ -1,0 +1,150 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Multi-mount protection: the block says who writes, and is believed. The kernel and e2fsck are
+# asked on the same images. Most of the time goes by waiting, so the cases run side by side.
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/sshd_fixture.sh"
+need_fuse; need mke2fs e2fsck debugfs dumpe2fs python3
+
+# A case runs in a folder of its own, with its image there: its shell's variables are its own.
+begin() { # NAME MKE2FS-ARGS
+	cd "$scratch" && mkdir "$1" && cd "$1" && mkdir mnt kmnt || exit 1
+	scratch=$PWD mnt=$PWD/mnt kmnt=$PWD/kmnt image=$PWD/img
+	shift
+	img 32M -t ext4 -O mmp -E mmp_update_interval=1 "$@"
+}
+mmp() { debugfs -R dump_mmp "$image" 2>/dev/null | sed -n "s/^$1: //p"; }
+mmp_off() { echo $(($(mmp block_number) * $(dumpe2fs -h "$image" 2>/dev/null | sed -n 's/^Block size: *//p'))); }
+poke() { printf '%b' "$2" | dd of="$image" bs=1 seek=$(($(mmp_off) + $1)) conv=notrunc status=none; }
+served() { # OPTIONS: another server on the same image, refused. Its words are in $scratch/out
+	timeout 60 "$FUSE4FS" -f ${1:+-o "$1"} "$image" "$kmnt" >"$scratch/out" 2>&1
+}
+await() { # TENTHS COMMAND...
+	for _ in $(seq "$1"); do "${@:2}" && return 0; sleep 0.1; done
+	return 1
+}
+
+case_alive() { # the block while it is mounted; the kernel, e2fsck and we ourselves keep off
+	begin alive
+	serve
+	[ "$(mmp node_name)" = "$(uname -n)" ] && [ "$(mmp device_name)" = img ] || fail "who: $(mmp node_name) $(mmp device_name)"
+	[ "$(mmp check_interval)" = 5 ] || fail "check interval $(mmp check_interval)"
+	first=$(mmp sequence)
+	await 30 eval '[ "$(mmp sequence)" != "$first" ]' || fail "the sequence stands still"
+	"$FUSE4FS" -f -o ro,lock=none "$image" "$kmnt" >"$scratch/ro" 2>&1 &
+	await 50 mountpoint -q "$kmnt" || fail "ro waits for somebody: $(cat "$scratch/ro")"
+	umount "$kmnt"
+	timeout 5 "$FUSE4FS" --probe "$image" >"$scratch/probe" || fail "--probe"
+	grep -q "in use elsewhere, or not unmounted: node '$(uname -n)'" "$scratch/probe" || { cat "$scratch/probe" >&2; fail "--probe does not say it"; }
+	# Or it would see the mount.
+	timeout 60 unshare -m sh -c 'umount -l "$0"; exec e2fsck -fp "$1"' "$mnt" "$image" >"$scratch/fsck" 2>&1 &
+	fsck=$!
+	served lock=none && fail "served twice"
+	grep -q "in use elsewhere: node '$(uname -n)', device 'img', last seen 2" "$scratch/out" || { cat "$scratch/out" >&2; fail "who has it?"; }
+	wait $fsck && fail "e2fsck went on"
+	grep -q MMP "$scratch/fsck" || { cat "$scratch/fsck" >&2; fail "e2fsck stopped for something else"; }
+	if [ -c /dev/loop-control ]; then
+		mount -o loop "$image" "$kmnt" 2>/dev/null && fail "the kernel mounted it, too"
+	fi
+	echo more >"$mnt/file" && sync "$mnt/file" || fail "cannot write any more"
+	unserve
+	[ "$(mmp sequence)" = ff4d4d50 ] || fail "not clean after umount: $(mmp sequence)"
+	clean_image
+}
+
+case_kernel() { # what the kernel has, we keep off; afterwards the kernel and we take turns
+	begin kernel
+	[ -c /dev/loop-control ] || return 0
+	kmount
+	mountpoint -q "$kmnt" || fail "no kernel mount"
+	timeout 60 "$FUSE4FS" -f -o lock=none "$image" "$mnt" >"$scratch/out" 2>&1 && fail "served what the kernel has mounted"
+	grep -q "in use elsewhere: node '$(uname -n)', device 'loop" "$scratch/out" || { cat "$scratch/out" >&2; fail "who has it?"; }
+	kumount
+	start=$SECONDS
+	serve
+	unserve
+	kmount
+	kumount
+	grep -q waiting "$scratch/server.log" && fail "clean, and we wait"
+	[ $((SECONDS - start)) -lt 20 ] || fail "clean, and the kernel waits"
+	clean_image
+}
+
+case_killed() { # the owner is dead: waited for, then taken over
+	begin killed -b 1024
+	serve
+	echo kept >"$mnt/file" && sync "$mnt/file"
+	kill -9 "$server"
+	wait "$server" 2>/dev/null
+	umount "$mnt" 2>/dev/null || umount -l "$mnt"
+	start=$SECONDS
+	timeout 60 "$FUSE4FS" "$image" "$mnt" >"$scratch/out" 2>&1 || { cat "$scratch/out" >&2; fail "no mount after a crash"; }
+	[ $((SECONDS - start)) -ge 20 ] || fail "waited only $((SECONDS - start)) s"
+	grep -q 'waiting up to 22 s' "$scratch/out" || fail "waits without a word"
+	grep -q kept "$mnt/file" || fail "lost"
+	umount "$mnt"
+	await 100 eval '[ "$(mmp sequence)" = ff4d4d50 ]' || fail "not clean: $(mmp sequence)"
+	clean_image
+}
+
+case_taken() { # somebody else is in the block: not a byte more is written
+	begin taken -O ^metadata_csum
+	serve commit=1
+	echo kept >"$mnt/file" && sync "$mnt/file"
+	echo late >"$mnt/late"
+	poke 4 '\x07\x07\x07\x07'
+	poke 16 'thief\0'
+	await 40 grep -q "somebody else has mounted it (node 'thief" "$scratch/server.log" || fail "not noticed"
+	before=$(md5sum <"$image")
+	echo x >"$mnt/new" 2>/dev/null && fail "can still write"
+	cat "$mnt/file" >/dev/null 2>&1 && fail "can still read"
+	sleep 1.5
+	umount "$mnt"
+	wait "$server" && fail "nobody was told that not everything was written"
+	[ "$before" = "$(md5sum <"$image")" ] || fail "written after somebody else had it"
+	[ "$(mmp node_name)" = thief ] && [ "$(mmp sequence)" = 07070707 ] || fail "the other's block was overwritten"
+	[ "$(grep -c 'somebody else' "$scratch/server.log")" = 1 ] || fail "said more than once"
+}
+
+case_fsck() { # e2fsck is at work, states nobody knows, a block that is none
+	begin fsck -O ^metadata_csum
+	poke 4 '\x50\x4d\x4d\xe2'
+	served && fail "served during e2fsck"
+	grep -q 'e2fsck is running on it.*clear_mmp' "$scratch/out" || { cat "$scratch/out" >&2; fail "e2fsck?"; }
+	"$FUSE4FS" --probe "$image" | grep -q 'e2fsck is running' || fail "--probe during e2fsck"
+	poke 4 '\x51\x4d\x4d\xe2'
+	served && fail "served in an unknown state"
+	grep -q 'not known' "$scratch/out" || fail "unknown?"
+	poke 4 '\x50\x4d\x4d\xff'
+	poke 0 'x'
+	served && fail "served without its block"
+	grep -q 'is not the block.*e2fsck' "$scratch/out" || { cat "$scratch/out" >&2; fail "no block?"; }
+	debugfs -w -R "ssv mmp_block 0" "$image" 2>/dev/null
+	served && fail "block 0"
+	debugfs -w -R "ssv mmp_block 99999999" "$image" 2>/dev/null
+	served && fail "a block behind the end"
+	timeout 60 tune2fs -f -E clear_mmp "$image" >/dev/null 2>&1
+	before=$(md5sum <"$image")
+	serve ro
+	ls "$mnt" >/dev/null
+	unserve
+	[ "$before" = "$(md5sum <"$image")" ] || fail "ro has written"
+}
+
+case_checksum() {
+	begin checksum
+	poke 8 'x'
+	served && fail "served with a wrong checksum"
+	grep -q 'is not the block' "$scratch/out" || fail "checksum?"
+}
+
+cases="alive kernel killed taken fsck checksum"
+for c in $cases; do
+	("case_$c") >"$scratch/$c.log" 2>&1 &
+	pids="${pids:-} $c=$!"
+done
+for p in $pids; do
+	wait "${p#*=}" || { cat "$scratch/${p%=*}.log" >&2; bad=1; }
+done
+[ -z "${bad:-}" ] || fail "see above"
+exit 0
