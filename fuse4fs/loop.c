@@ -301,7 +301,7 @@ static bool serve(struct worker *w, size_t len)
 	return atomic_compare_exchange_strong(&w->state, &expected, READING);
 }
 
-/* Requests have been waiting for a while: one more leader, if the machine is large. */
+/* Requests have been waiting for a while: one more leader, if the machine has the cores. */
 static void share_lead(struct loop *l)
 {
 	mutex_lock(&l->lock);
@@ -491,7 +491,7 @@ static struct loop *alloc_loop(struct fuse_session *se, unsigned threads)
 	l->fd = fuse_session_fd(se);
 	l->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	l->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	l->max_leaders = MAX(1, cpus() / 2);
+	l->max_leaders = MAX(MIN(cpus(), 2U), cpus() / 2);
 	l->may_spin = cpus() > 1;
 	l->slots = 1;
 	mutex_init(&l->lock);

@@ -10,7 +10,7 @@
  *   - when its holder has been busy with one request for longer than a tick: the deputy, one
  *     of the sleepers, looks that often while there is work, so whatever a request may wait
  *     for, the next one is served,
- *   - and is shared, on machines with four cores or more, while requests queue up.
+ *   - and is shared, by two or by as many as half the cores, while requests queue up.
  */
 #ifndef FUSE4FS_LOOP_H
 #define FUSE4FS_LOOP_H
