@@ -82,17 +82,17 @@ static int explain_busy(const char *image, char *why, size_t why_len)
 	char how[1200];
 
 	if (stat(image, &st) < 0 || !S_ISBLK(st.st_mode))
-		return fail(-EBUSY, why, why_len, "%s is in use by the kernel or a running program",
+		return fail(-EBUSY, why, why_len, "%s: is in use by the kernel or a running program",
 			    image);
 	imguse_claimed(st.st_rdev, how, sizeof(how));
-	return fail(-EBUSY, why, why_len, "%s is in use %s; unmount or release it there first",
+	return fail(-EBUSY, why, why_len, "%s: is in use %s; unmount or release it there first",
 		    image, how);
 }
 
 static int explain_denied(const struct device_options *opt, int fd, char *why, size_t why_len)
 {
 	if (fd >= 0)
-		return fail(-EACCES, why, why_len, "%s is not open for reading%s%s", opt->image,
+		return fail(-EACCES, why, why_len, "%s: is not open for reading%s%s", opt->image,
 			    opt->readonly ? "" : " and writing",
 			    opt->readonly ? "" : "; open it so, or mount with -o ro");
 	if (!opt->readonly && faccessat(AT_FDCWD, opt->image, R_OK, AT_EACCESS) == 0)
@@ -123,9 +123,9 @@ static int explain_open(const struct device_options *opt, int fd, int err, char 
 		return explain_busy(opt->image, why, why_len);
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		if (texts[i].err == err)
-			return fail(err, why, why_len, "%s %s", opt->image, texts[i].text);
+			return fail(err, why, why_len, "%s: %s", opt->image, texts[i].text);
 	}
-	return fail(err, why, why_len, "%s cannot be opened: %s", opt->image, strerror(-err));
+	return fail(err, why, why_len, "%s: cannot be opened: %s", opt->image, strerror(-err));
 }
 
 static int take_lock(const struct device_options *opt, struct blkdev *dev, int inherited,
@@ -143,12 +143,12 @@ static int take_lock(const struct device_options *opt, struct blkdev *dev, int i
 
 	err = imglock_take(&req, ret, phrase, sizeof(phrase));
 	if (err == -EBUSY)
-		return fail(err, why, why_len, "%s %s; unmount or release it there first",
+		return fail(err, why, why_len, "%s: %s; unmount or release it there first",
 			    opt->image, phrase);
 	if (err == -ENOLCK)
-		return fail(err, why, why_len, "%s %s", opt->image, phrase);
+		return fail(err, why, why_len, "%s: %s", opt->image, phrase);
 	if (err)
-		return fail(err, why, why_len, "%s cannot be locked: %s", opt->image,
+		return fail(err, why, why_len, "%s: cannot be locked: %s", opt->image,
 			    strerror(-err));
 	return 0;
 }
@@ -159,13 +159,11 @@ static int explain_window(const struct device_options *opt, uint64_t size, char 
 	unsigned long long have = size;
 
 	if (opt->offset >= size)
-		return fail(-EINVAL, why, why_len,
-			    "offset=%llu is not inside %s, which has %llu bytes",
-			    (unsigned long long)opt->offset, opt->image, have);
+		return fail(-EINVAL, why, why_len, "%s: offset=%llu is beyond its %llu bytes", opt->image,
+			    (unsigned long long)opt->offset, have);
 	return fail(-EINVAL, why, why_len,
-		    "sizelimit=%llu after offset=%llu does not fit into %s, which has %llu bytes",
-		    (unsigned long long)opt->sizelimit, (unsigned long long)opt->offset,
-		    opt->image, have);
+		    "%s: sizelimit=%llu after offset=%llu does not fit into its %llu bytes", opt->image,
+		    (unsigned long long)opt->sizelimit, (unsigned long long)opt->offset, have);
 }
 
 /* Replaces *dev by the window asked for; on failure *dev is as it was. */
@@ -179,7 +177,7 @@ static int cut_window(const struct device_options *opt, struct blkdev **dev, cha
 	if (opt->partition) {
 		err = partition_find(*dev, opt->partition, phrase, sizeof(phrase), &off, &len);
 		if (err)
-			return fail(err, why, why_len, "%s %s", opt->image, phrase);
+			return fail(err, why, why_len, "%s: %s", opt->image, phrase);
 	}
 	if (off == 0 && len == 0)
 		return 0;

@@ -211,9 +211,9 @@ static int try_key(struct unlock *u, const struct keysource *src, struct luks_ke
 			  wanted_keyslot(&u->opt->unlock), progress ? &notice : NULL, ret, text, sizeof(text));
 	secret_free(pass);
 	if (err == -EKEYREJECTED)
-		return fail(u, err, "No key available with this %s.%s%s",
+		return fail(u, err, "no key available with this %s%s%s%s",
 			    src->keyfile ? "key file" : "passphrase",
-			    *text ? " Not tried: " : "", text);
+			    *text ? " (not tried: " : "", text, *text ? ")" : "");
 	return err ? fail_unlock(u, err, text) : 0;
 }
 
@@ -228,7 +228,7 @@ static int find_key(struct unlock *u, struct luks_key **ret)
 
 	device_guard_process();
 	while ((err = try_key(u, &src, ret)) == -EKEYREJECTED && --tries > 0)
-		say(u, "No key available with this passphrase.");
+		say(u, "no key available with this passphrase");
 	/* Whoever wrote to it may be waiting for its end. */
 	if (src.passfd > STDERR_FILENO)
 		close(src.passfd);

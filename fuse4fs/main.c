@@ -71,6 +71,9 @@ static int run(const struct options *opt)
 	case ACT_HELP:
 		options_help();
 		return fflush(stdout) ? MNT_EX_SYSERR : MNT_EX_OK;
+	case ACT_HELP_OPTIONS:
+		options_help_list();
+		return fflush(stdout) ? MNT_EX_SYSERR : MNT_EX_OK;
 	case ACT_VERSION:
 		printf("fuse4fs %s\n", PACKAGE_VERSION);
 		return fflush(stdout) ? MNT_EX_SYSERR : MNT_EX_OK;

@@ -75,7 +75,9 @@ static void take_complaint(enum fuse_log_level level, const char *fmt, va_list a
 		vfprintf(stderr, fmt, ap);
 		return;
 	}
-	vsnprintf(complaint->text, sizeof(complaint->text), fmt, ap);
+	/* It begins each with its own name; ours stands there already. */
+	vsnprintf(complaint->text, sizeof(complaint->text),
+		  strncmp(fmt, "fuse: ", 6) ? fmt : fmt + 6, ap);
 	len = strcspn(complaint->text, "\n");
 	complaint->text[len] = '\0';
 }

@@ -148,7 +148,7 @@ static int parse_one(char *text, struct options *opt, char *why, size_t why_len)
 		*value++ = '\0';
 	def = find_option(text);
 	if (!def)
-		return fail(why, why_len, "unknown option '%s' (fuse4fs --help lists them)", text);
+		return fail(why, why_len, "unknown option '%s' (fuse4fs -o help lists them)", text);
 	if (def->kind == OPTION_IGNORED || def->kind == OPTION_IGNORED_PREFIX)
 		return 0;
 	if (def->kind == OPTION_SET) {
@@ -233,7 +233,11 @@ static const struct option long_options[] = {
 static int parse_flag(int c, struct options *opt, char *why, size_t why_len)
 {
 	switch (c) {
-	case 'o': return options_parse_list(optarg, opt, why, why_len);
+	case 'o':
+		if (strcmp(optarg, "help") != 0)
+			return options_parse_list(optarg, opt, why, why_len);
+		opt->action = ACT_HELP_OPTIONS;
+		return 0;
 	case 'f': opt->foreground = 1; return 0;
 	case 'd': opt->debug = opt->foreground = 1; return 0;
 	case 's': opt->threads = 1; return 0;
@@ -287,6 +291,7 @@ static int take_operands(struct options *opt, int n, char **words, char *why, si
 {
 	switch (opt->action) {
 	case ACT_HELP:
+	case ACT_HELP_OPTIONS:
 	case ACT_VERSION:
 		return 0;
 	case ACT_STATUS:
@@ -387,55 +392,4 @@ void options_print(const struct options *opt, char *buf, size_t size)
 		if (used < size)
 			used += print_row(d, opt, buf + used, size - used);
 	}
-}
-
-enum { LEFT_COLUMNS = 20 };	/* of --help */
-
-static const char *value_name(const struct option_def *d)
-{
-	static const char *const names[] = {
-		[OPTION_NUMBER] = "=N", [OPTION_ID] = "=N", [OPTION_SIZE] = "=SIZE",
-		[OPTION_STRING] = "=TEXT", [OPTION_CHOICE] = "=", [OPTION_SET] = "",
-		[OPTION_IGNORED] = "", [OPTION_IGNORED_PREFIX] = "",
-	};
-
-	return names[d->kind];
-}
-
-static void help_row(const struct option_def *d)
-{
-	char left[64];
-	int n = snprintf(left, sizeof(left), "%s%s%s", d->name, value_name(d),
-			 d->choices ? d->choices : "");
-
-	if (n > LEFT_COLUMNS)
-		printf("  %s\n  %*s %s\n", left, LEFT_COLUMNS, "", d->doc);
-	else
-		printf("  %-*s %s\n", LEFT_COLUMNS, left, d->doc);
-}
-
-void options_help(void)
-{
-	printf("usage: fuse4fs [-fds] [-o OPTIONS] IMAGE MOUNTPOINT\n"
-	       "       fuse4fs --export-device [-o OPTIONS] IMAGE MOUNTPOINT\n"
-	       "       fuse4fs --probe [--json] [-o OPTIONS] IMAGE\n"
-	       "       fuse4fs -u [-l] MOUNTPOINT\n"
-	       "       fuse4fs --status [--json] MOUNTPOINT\n"
-	       "       fuse4fs --help | --version\n\n"
-	       "Serves the ext4 file system in IMAGE at MOUNTPOINT.\n\n"
-	       "  -f, --foreground   stay in the foreground\n"
-	       "  -d                 the same, and print every request\n"
-	       "  -s                 one thread (threads=1)\n"
-	       "  -v                 say what takes long\n"
-	       "  -r, -w             the same as -o ro, -o rw\n"
-	       "  --export-device    serve the block device itself, as MOUNTPOINT/device\n"
-	       "  --probe            what IMAGE is and what mounting it would do\n"
-	       "  -u, --unmount      unmount and wait until the image is complete\n"
-	       "  -l                 with -u: detach at once, clean up later\n"
-	       "  --status           what the server of MOUNTPOINT is doing\n"
-	       "  --json             the same, for programs\n\n"
-	       "Options for -o:\n");
-	for (const struct option_def *d = option_table; d->name; d++)
-		if (d->doc)
-			help_row(d);
 }

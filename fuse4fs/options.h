@@ -20,7 +20,8 @@ enum {
 };
 
 enum action {
-	ACT_MOUNT, ACT_EXPORT, ACT_PROBE, ACT_UNMOUNT, ACT_STATUS, ACT_HELP, ACT_VERSION,
+	ACT_MOUNT, ACT_EXPORT, ACT_PROBE, ACT_UNMOUNT, ACT_STATUS, ACT_HELP, ACT_HELP_OPTIONS,
+	ACT_VERSION,
 };
 enum opt_errors { OPT_ERRORS_DEFAULT, OPT_ERRORS_CONTINUE, OPT_ERRORS_RO, OPT_ERRORS_PANIC };
 enum opt_atime { OPT_RELATIME, OPT_NOATIME, OPT_STRICTATIME };
@@ -100,7 +101,7 @@ struct option_def {
 	uint64_t min, max;
 	const char *choices;	/* "a|b|c" */
 	size_t flag_field;	/* OPTION_ID: int that is set to 1 */
-	const char *doc;	/* for --help and the man page; NULL: ignored, not shown */
+	const char *doc;	/* for -o help and the man page; NULL: ignored, not shown */
 };
 
 extern const struct option_def option_table[];	/* ends with a NULL name */
@@ -120,7 +121,8 @@ void options_fini(struct options *opt);
 void options_print(const struct options *opt, char *buf, size_t size);
 /* Decimal bytes with an optional suffix K, M, G, T, P. 0, -EINVAL, -ERANGE. */
 int options_parse_size(const char *text, uint64_t *ret_bytes);
-/* The text of --help on stdout. */
+/* The text of --help on stdout, and that of -o help: the option table. */
 void options_help(void);
+void options_help_list(void);
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The -o options, one row each. The rows are the only list: parsing, --help and the check
+ * The -o options, one row each. The rows are the only list: parsing, -o help and the check
  * of the man page all read them.
  */
 #include <stdint.h>

@@ -85,7 +85,7 @@ static int resolve_mountpoint(struct server *srv, char *why)
 	else if (!S_ISDIR(st.st_mode))
 		err = -ENOTDIR;
 	if (err)
-		snprintf(why, WHY_BYTES, "mount point %s: %s%s", name, strerror(-err),
+		snprintf(why, WHY_BYTES, "%s: no mount point: %s%s", name, strerror(-err),
 			 err == -ENOTCONN ? " (a dead mount: fuse4fs -u -l removes it)" : "");
 	return err;
 }

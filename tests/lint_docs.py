@@ -3,6 +3,8 @@
 
 - every option of fuse4fs/options_table.c with a description is in man/fuse4fs.1 as
   `.B name` or `.BI name= ...`, and every option of the man page's list is in the table;
+- every flag that fuse4fs/options.c takes is in the man page's list and in --help, and every
+  flag there is taken;
 - every feature of fuse4fs/feature.c is in README.md's table, served the same way.
 """
 import re
@@ -21,6 +23,23 @@ for name in sorted(documented - listed):
     problems.append(f"man/fuse4fs.1: option {name} is missing")
 for name in sorted(listed - documented):
     problems.append(f"man/fuse4fs.1: option {name} does not exist")
+
+code = open("fuse4fs/options.c").read()
+long_table = code.split("long_options[] = {", 1)[1].split("};", 1)[0]
+taken = {"--" + name for name in re.findall(r'{ "([a-z-]+)"', long_table)}
+taken |= {"-" + c for c in re.search(r'getopt_long\(argc, argv, "[:+]*([^"]+)"', code)[1] if c != ":"}
+taken -= {"-h", "-V", "-F"}	# the same as --help and --version; umount(8)'s
+top = man.split("\n.SH OPTIONS", 1)[-1].split("\n.SS", 1)[0]
+tags = re.findall(r'^\.(?:TP|TQ)\n(.*)', top, re.M)
+told = set(re.findall(r'(?<![\w-])--?[A-Za-z][a-z-]*', " ".join(re.sub(r"\\f[A-Z]", " ", t) for t in tags)))
+shown = set(re.findall(r'(?<![\w-])--?[A-Za-z][a-z-]*(?= |,|\\n)', "\n".join(
+    row.split("  ")[1] + " " for row in re.findall(r'"(  -[^"]*)"', open("fuse4fs/options_help.c").read()))))
+shown |= {"--help", "--version"}
+for place, names in (("man/fuse4fs.1", told), ("--help", shown)):
+    for name in sorted(taken - names):
+        problems.append(f"{place}: {name} is missing")
+    for name in sorted(names - taken):
+        problems.append(f"{place}: {name} does not exist")
 
 features = {}
 text = open("fuse4fs/feature.c").read()

@@ -81,10 +81,10 @@ cmp "$scratch/back" "$scratch/random" || fail "cryptsetup decrypts other data"
 # Every way to give the key.
 mounted "$image" "$mnt" <"$scratch/pass"
 mounted "$image" "$mnt" < <(echo "$secret")
-refused 33 'No key available with this passphrase' "$image" "$mnt" < <(echo; echo "$secret")
+refused 33 'no key available with this passphrase' "$image" "$mnt" < <(echo; echo "$secret")
 echo "$secret" >"$scratch/line"
 mounted -o passfd=7 "$image" "$mnt" 7<"$scratch/line"
-refused 33 'No key available with this key file' -o "keyfile=$scratch/line" "$image" "$mnt"
+refused 33 'no key available with this key file' -o "keyfile=$scratch/line" "$image" "$mnt"
 mounted -o "keyfile=$scratch/line,keyfile-size=${#secret}" "$image" "$mnt"
 printf 'xyz%szyx' "$secret" >"$scratch/middle"
 mounted -o "keyfile=$scratch/middle,keyfile-offset=3,keyfile-size=${#secret}" "$image" "$mnt"
@@ -99,10 +99,10 @@ person() { timeout 100 python3 "$top_tests/luks_pty.py" "$@" >"$scratch/out" 2>&
 person 0 "$secret" "$FUSE4FS" "$image" "$mnt"
 gone
 person 0 "zero|plover|$secret" "$FUSE4FS" "$image" "$mnt"
-[ "$(grep -c 'No key available with this passphrase' "$scratch/out")" = 2 ] || fail "two wrong answers"
+[ "$(grep -c 'no key available with this passphrase' "$scratch/out")" = 2 ] || fail "two wrong answers"
 gone
 person 33 "xyzzy|plugh|qwert" "$FUSE4FS" "$image" "$mnt"
-[ "$(grep -c 'No key available with this passphrase' "$scratch/out")" = 3 ] || fail "three wrong answers"
+[ "$(grep -c 'no key available with this passphrase' "$scratch/out")" = 3 ] || fail "three wrong answers"
 person 8 "^C" "$FUSE4FS" "$image" "$mnt"
 mountpoint -q "$mnt" && fail "mounted without a passphrase"
 
@@ -127,7 +127,7 @@ chmod +x "$scratch/nobody"
 FUSE4FS=$scratch/nobody
 refused 32 'no terminal' "$image" "$mnt" </dev/null
 FUSE4FS=$real
-refused 33 'No key' "$image" "$mnt" <<<"wrong"
+refused 33 'no key' "$image" "$mnt" <<<"wrong"
 : >"$scratch/empty"
 refused 32 'no passphrase came from standard input' "$image" "$mnt" <"$scratch/empty"
 refused 32 'keyfile=.*No such file' -o "keyfile=$scratch/none" "$image" "$mnt"
@@ -160,8 +160,8 @@ cryptsetup luksAddKey -q --key-file "$scratch/pass" --pbkdf argon2id --pbkdf-mem
 	--pbkdf-force-iterations 4 "$image" "$scratch/other" || fail luksAddKey
 mounted -o "keyfile=$scratch/other" "$image" "$mnt"
 mounted -o "keyfile=$scratch/other,key-slot=1" "$image" "$mnt"
-refused 33 'No key' -o "keyfile=$scratch/other,key-slot=0" "$image" "$mnt"
-refused 33 'No key.*Not tried: keyslot 1: argon2id wants' -o "keyfile=$scratch/other,kdf-memory=32M" "$image" "$mnt"
+refused 33 'no key' -o "keyfile=$scratch/other,key-slot=0" "$image" "$mnt"
+refused 33 'no key.*not tried: keyslot 1: argon2id wants' -o "keyfile=$scratch/other,kdf-memory=32M" "$image" "$mnt"
 refused 32 'keyslot 1: argon2id wants.*kdf-memory' \
 	-o "keyfile=$scratch/other,key-slot=1,kdf-memory=32M" "$image" "$mnt"
 printf X | dd of="$image" bs=1 seek=4300 conv=notrunc status=none

@@ -288,9 +288,9 @@ static int say_busy(struct sftp_dev *dev, const struct owner *o)
 {
 	if (!o)
 		return link_explain(dev, -EBUSY, "is locked: %s is there; if nobody has it mounted, "
-				    "mount with -o break_lock", dev->lock_path);
+				    "mount with -o lock=break", dev->lock_path);
 	return link_explain(dev, -EBUSY, "is mounted on host %s by process %ld; unmount it there, "
-			    "or if it is not, mount here with -o break_lock", o->host, o->pid);
+			    "or if it is not, mount here with -o lock=break", o->host, o->pid);
 }
 
 static int pause_ms(struct sftp_dev *dev, int64_t ms)

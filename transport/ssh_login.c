@@ -171,7 +171,7 @@ static int step_tcp(struct ssh_login *l)
 	if (err == -EAGAIN)
 		return err;
 	if (err)
-		return ssh_login_fail(l, err, "cannot connect to %s: %s", l->opt.host, strerror(-err));
+		return ssh_login_fail(l, err, "%s: cannot connect: %s", l->opt.host, strerror(-err));
 	if (ssh_options_set(l->session, SSH_OPTIONS_FD, &fd)) {
 		close(fd);
 		return ssh_login_fail(l, -ENOMEM, "out of memory");
@@ -275,7 +275,7 @@ int ssh_login_now(struct ssh_login *l)
 	l->first = false;
 	if (err == -EAGAIN) {
 		ssh_login_drop(l);
-		return ssh_login_fail(l, -ETIMEDOUT, "%s does not answer", l->opt.host);
+		return ssh_login_fail(l, -ETIMEDOUT, "%s: does not answer", l->opt.host);
 	}
 	return err;
 }
