@@ -138,7 +138,47 @@ case_checksum() {
 	grep -q 'is not the block' "$scratch/out" || fail "checksum?"
 }
 
+case_remote() { # slow updates make others patient; who came while we were away is not written over
+	begin remote -O ^metadata_csum
+	"$FUSE4FS" -f -o "ssh_config=$config,deadline=20,commit=1" "s:$image" "$mnt" >"$scratch/server.log" 2>&1 &
+	server=$!
+	await 100 mountpoint -q "$mnt" || fail "no mount"
+	first=$(mmp sequence)
+	await 40 eval '[ "$(mmp sequence)" != "$first" ]' || fail "the sequence stands still"
+	net s freeze >/dev/null
+	sleep 6
+	net s resume >/dev/null
+	await 40 eval '[ "$(mmp check_interval)" -gt 5 ]' || fail "slow, and the check interval is $(mmp check_interval)"
+	net s cut >/dev/null
+	await 40 eval '[ "$(mmp check_interval)" = 5 ]' || fail "fast, and the check interval is $(mmp check_interval)"
+	# More is synced than the device remembers otherwise.
+	python3 -c 'import os, sys
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+for i in range(60):
+    os.pwrite(fd, b"x", i * 100000)
+    os.fsync(fd)' "$mnt/file" || fail "cannot write"
+	net s refuse >/dev/null
+	net s cut >/dev/null
+	echo late >"$mnt/late"
+	sleep 2
+	poke 4 '\x07\x07\x07\x07'
+	before=$(md5sum <"$image")
+	net s resume >/dev/null
+	await 100 grep -q 'nothing is read or written any more' "$scratch/server.log" || fail "not noticed"
+	cat "$mnt/late" >/dev/null 2>&1
+	umount "$mnt"
+	wait "$server" && fail "nobody was told that not everything was written"
+	[ "$before" = "$(md5sum <"$image")" ] || fail "written after somebody else had it"
+}
+
 cases="alive kernel killed taken fsck checksum"
+if [ -x "$sshd_program" ] && [ -n "$sftp_server" ] && [ -x "$netproxy" ]; then
+	sshd_up s
+	net_up s "${sshd_port[s]}"
+	config=$scratch/config
+	sshd_config s >"$config"
+	cases="$cases remote"
+fi
 for c in $cases; do
 	("case_$c") >"$scratch/$c.log" 2>&1 &
 	pids="${pids:-} $c=$!"

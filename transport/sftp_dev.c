@@ -229,7 +229,7 @@ static int write_some(struct sftp_dev *dev, const uint8_t *bytes, uint32_t len, 
 	if (err)
 		return err;
 	rcache_write(&dev->cache, bytes, len, off);
-	ident_written_locked(dev, off, len);
+	ident_written_locked(dev, bytes, len, off);
 	sftp_wake_locked(dev);
 	return 0;
 }
@@ -295,6 +295,7 @@ static void sftp_uncache(struct blkdev *bdev, uint64_t off, uint64_t len)
 
 	mutex_lock(&dev->lock);
 	rcache_drop(&dev->cache, off, len);
+	ident_share_locked(dev, off, len);
 	mutex_unlock(&dev->lock);
 }
 

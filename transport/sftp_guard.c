@@ -106,7 +106,7 @@ static bool repair(struct sftp_dev *dev, const struct look *look) REQUIRES(dev->
 		    memcmp(wlog_bytes(ext) + (from - ext->r.off), look->bytes + (from - look->off),
 			   to - from) == 0)
 			continue;
-		ident_written_locked(dev, ext->r.off, ext->r.len);
+		ident_written_locked(dev, wlog_bytes(ext), ext->r.len, ext->r.off);
 		wlog_rewrite(&dev->log, ext);
 		dev->sync_now = true;
 		bad = true;

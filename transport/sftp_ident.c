@@ -9,7 +9,9 @@
  * meanwhile, or a server that forgot what it had synced differ in one of them.
  *
  * Invariant: a sentinel's range is in no extent of the log that is not durable, and not
- * under guard (sftp_guard.c).
+ * under guard (sftp_guard.c). The shared range is checked in any case: somebody else may have
+ * taken the file over while we were away, which multi-mount protection would only show later,
+ * when our writes have been sent again.
  */
 #include "sftp_int.h"
 
@@ -17,13 +19,13 @@ struct probe {
 	struct ctl ctl;
 	uint64_t off;
 	uint32_t len;
-	uint64_t hash;		/* what it has to be; first connection: not known */
+	uint64_t hash, other;	/* what it has to be, one of them; first connection: not known */
 	uint8_t bytes[SENTINEL_LEN];
 };
 
 struct ident_probe {
 	unsigned count;
-	struct probe probes[SENTINELS];
+	struct probe probes[SENTINELS + 1];
 };
 
 /* Not cryptographic: it tells files apart, it does not stop a server that wants to cheat. */
@@ -44,7 +46,36 @@ static uint64_t hash_bytes(const uint8_t *p, size_t len)
 
 static void add_probe(struct ident_probe *ip, uint64_t off, uint32_t len, uint64_t hash)
 {
-	ip->probes[ip->count++] = (struct probe){ .off = off, .len = len, .hash = hash };
+	ip->probes[ip->count++] = (struct probe){ .off = off, .len = len, .hash = hash, .other = hash };
+}
+
+/* All of a range that is shared lies in one write: it is a file-system block. */
+static const uint8_t *shared_part(const struct shared_range *s, const uint8_t *bytes, uint32_t len,
+				  uint64_t off)
+{
+	return s->len && off <= s->off && s->off + s->len <= off + len ? bytes + (s->off - off) : NULL;
+}
+
+static void shared_written(struct shared_range *s, const uint8_t *bytes, uint32_t len, uint64_t off)
+{
+	const uint8_t *part = shared_part(s, bytes, len, off);
+
+	if (!s->len || s->off >= off + len || off >= s->off + s->len)
+		return;
+	s->known = s->known && part;
+	s->pending = part;
+	s->next = part ? hash_bytes(part, s->len) : 0;
+}
+
+static void shared_durable(struct shared_range *s, const struct wlog_ext *ext)
+{
+	const uint8_t *part = shared_part(s, wlog_bytes(ext), ext->r.len, ext->r.off);
+
+	if (!part)
+		return;
+	s->hash = hash_bytes(part, s->len);
+	s->known = true;
+	s->pending = s->pending && s->next != s->hash;
 }
 
 static void choose(struct sftp_dev *dev, struct ident_probe *ip) REQUIRES(dev->lock)
@@ -56,6 +87,11 @@ static void choose(struct sftp_dev *dev, struct ident_probe *ip) REQUIRES(dev->l
 			continue;
 		add_probe(ip, s->off, s->len, s->hash);
 	}
+	if (!dev->shared.known)
+		return;
+	add_probe(ip, dev->shared.off, dev->shared.len, dev->shared.hash);
+	if (dev->shared.pending)
+		ip->probes[ip->count - 1].other = dev->shared.next;
 }
 
 int ident_begin(struct sftp_dev *dev, struct ident_probe **ret)
@@ -82,8 +118,12 @@ static int compare(struct sftp_dev *dev, const struct probe *p)
 {
 	if (p->ctl.err)
 		return link_explain(dev, -EIO, "the image cannot be read");
-	if (p->ctl.got == p->len && hash_bytes(p->bytes, p->len) == p->hash)
-		return 0;
+	if (p->ctl.got == p->len) {
+		uint64_t hash = hash_bytes(p->bytes, p->len);
+
+		if (hash == p->hash || hash == p->other)
+			return 0;
+	}
 	return link_explain(dev, -ESTALE, "bytes %llu to %llu are not what was synced there",
 			    (unsigned long long)p->off, (unsigned long long)(p->off + p->len - 1));
 }
@@ -133,8 +173,15 @@ void ident_free(struct ident_probe *probe)
 	free(probe);
 }
 
-void ident_written_locked(struct sftp_dev *dev, uint64_t off, uint64_t len)
+void ident_share_locked(struct sftp_dev *dev, uint64_t off, uint64_t len)
 {
+	if (dev->shared.off != off || !dev->shared.len)
+		dev->shared = (struct shared_range){ .off = off, .len = (uint32_t)MIN(len, (uint64_t)SENTINEL_LEN) };
+}
+
+void ident_written_locked(struct sftp_dev *dev, const uint8_t *bytes, uint32_t len, uint64_t off)
+{
+	shared_written(&dev->shared, bytes, len, off);
 	for (unsigned i = 0; i < SENTINELS; i++) {
 		struct sentinel *s = &dev->sentinels[i];
 
@@ -148,6 +195,7 @@ void ident_durable_locked(struct sftp_dev *dev, const struct wlog_ext *ext)
 	uint32_t len = MIN(ext->r.len, (uint32_t)SENTINEL_LEN);
 	unsigned nr = HEAD_SENTINELS + dev->next_sentinel;
 
+	shared_durable(&dev->shared, ext);
 	/* Two for one range, one of them older, cannot be: writing drops what it overlaps. */
 	dev->sentinels[nr] = (struct sentinel){ ext->r.off, len, hash_bytes(wlog_bytes(ext), len) };
 	dev->next_sentinel = (dev->next_sentinel + 1) % (SENTINELS - HEAD_SENTINELS);

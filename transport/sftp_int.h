@@ -141,6 +141,18 @@ struct sentinel {
 	uint64_t hash;
 };
 
+/*
+ * The start of a range that others may write (blkdev_uncache), to be noticed by: they may have
+ * done so while we were away. While a write of ours is under way it may be either.
+ */
+struct shared_range {
+	uint64_t off;
+	uint32_t len;		/* 0: none */
+	bool known;		/* hash is that of durable bytes */
+	bool pending;		/* next is that of bytes not known to be durable */
+	uint64_t hash, next;
+};
+
 enum {
 	SENTINELS = 64,		/* the first HEAD_SENTINELS are the head of the image */
 	HEAD_SENTINELS = 16,
@@ -209,6 +221,7 @@ struct sftp_dev {
 	bool sync_now;		/* the buffer wants to be emptied */
 	struct sentinel sentinels[SENTINELS];
 	unsigned next_sentinel;
+	struct shared_range shared;
 	struct guard guards[GUARDS];
 	unsigned guard_count;
 	bool guard_all;		/* more than fit: everything is kept */
@@ -360,7 +373,10 @@ int ident_end(struct sftp_dev *dev, struct ident_probe *ip);
 int ident_wait(struct sftp_dev *dev, struct ident_probe *ip);
 /* After ident_end or _wait, or when the requests have been abandoned. NULL is fine. */
 void ident_free(struct ident_probe *probe);
-void ident_written_locked(struct sftp_dev *dev, uint64_t off, uint64_t len) REQUIRES(dev->lock);
+void ident_written_locked(struct sftp_dev *dev, const uint8_t *bytes, uint32_t len, uint64_t off)
+	REQUIRES(dev->lock);
+/* Others may write this range. */
+void ident_share_locked(struct sftp_dev *dev, uint64_t off, uint64_t len) REQUIRES(dev->lock);
 void ident_durable_locked(struct sftp_dev *dev, const struct wlog_ext *ext) REQUIRES(dev->lock);
 
 /* sftp_guard.c */
