@@ -1,0 +1,124 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The workload of the crash tests on an image elsewhere, through a network that is cut at random
+# moments (a real sshd), and on a server that loses its power, and with it what was not fsynced.
+# The applications see nothing of it; then the client dies, too, and what is left is judged as
+# after a power cut here (crash_replay.c): by us, the kernel and e2fsck.
+#
+# NET_CUTS=n (12) accidents in all, NET_KINDS="ext4 1k ..." (all) shares them, NET_SEED=n. What
+# fails is kept in CRASH_KEEP (the build folder) for `crash_replay -e`.
+. "${SRCDIR:-$(dirname "$0")/..}/tests/lib.sh"
+. "${SRCDIR:-$(dirname "$0")/..}/tests/sshd_fixture.sh"
+need_fuse; need_sshd; need e2fsck mke2fs python3
+tools=${BUILDDIR:-${top_builddir:-.}}/tests
+seed=${NET_SEED:-$$}
+keep=${CRASH_KEEP:-$tools}
+config=$scratch/config
+down=$scratch/down
+RANDOM=$((seed % 32768))
+all=0
+kernel=
+[ -c /dev/loop-control ] || kernel=-K
+
+sshd_up s subsystem=external
+net_up s "${sshd_port[s]}" 1
+sshd_config s >"$config"
+cat >"$scratch/command" <<-END
+	#!/bin/sh
+	[ ! -e '$down' ] || exit 1
+	exec '$tools/tool_sftpd' --forget
+END
+chmod +x "$scratch/command"
+mkdir "$scratch/work"
+
+keep_failure() { # WHAT
+	kept=$keep/net-crash-$seed
+	mkdir -p "$kept"
+	[ ! -f "$scratch/killed" ] || cp --sparse=always "$scratch/killed" "$kept/"
+	cp "$scratch/log" "$kept/"
+	cat "$scratch/out" >&2
+	fail "$name, $1 after $cuts accidents of seed $seed; $kept has image and log for crash_replay -e"
+}
+attach() { # OPTIONS
+	"$FUSE4FS" -f -o "deadline=2,commit=1,$1" "s:$image" "$mnt" >"$scratch/server.log" 2>&1 &
+	server=$!
+	for _ in $(seq 400); do
+		mountpoint -q "$mnt" && return 0
+		kill -0 "$server" 2>/dev/null || break
+		sleep 0.05
+	done
+	fail "no mount ($1)"
+}
+status() { timeout 20 "$FUSE4FS" --status --json "$mnt" | sed -nE "s/.*\"$1\": *\"?([^\",]*)\"?,?.*/\1/p"; }
+settle() { python3 "$top_tests/settle.py" "$image" "$RANDOM" >>"$scratch/lost" || fail "settle.py"; }
+
+cut_net() { net s cut >/dev/null; }
+cut_power() {
+	: >"$down"
+	pkill -9 -P "$server" -f .
+	sleep 0.05
+	settle
+	rm "$down"
+}
+# Nobody writes to the image any more.
+end_net() {
+	kill -9 "$server"
+	for _ in $(seq 100); do
+		ps -o comm= -p "$(sshd_servers s | paste -sd,)" 2>/dev/null | grep -q sftp-server || break
+		sleep 0.1
+	done
+}
+end_power() {
+	: >"$down"
+	# shellcheck disable=SC2046 # numbers
+	kill -9 $(pgrep -P "$server") "$server"
+	sleep 0.2
+	settle
+	rm "$down"
+}
+
+round() { # HOW CUTS
+	how=$1 cuts=0
+	rm -f "$scratch/killed"
+	[ "$how" != power ] || cp "$image" "$image.disk"
+	case $how in
+	net) attach "ssh_config=$config" ;;
+	power) attach "ssh_command=$scratch/command" ;;
+	esac
+	"$tools/crash_load" -k -n 0 -s "$seed" "$mnt" "$scratch/log" >"$scratch/out" 2>&1 &
+	load=$!
+	while [ $cuts -lt "$2" ]; do
+		sleep "$((RANDOM % 2)).$((RANDOM % 9 + 1))"
+		"cut_$how"
+		cuts=$((cuts + 1))
+	done
+	sleep 0.5
+	[ "$(pgrep -c -P $load)" = 4 ] || keep_failure "an application saw an error"
+	[ "$(status reconnects)" -ge $((cuts * 9 / 10)) ] || keep_failure "only $(status reconnects) reconnects"
+	{ "end_$how"; wait "$server"; } 2>/dev/null
+	wait "$load" || keep_failure "an operation failed"
+	umount "$mnt" 2>/dev/null || umount -l "$mnt"
+	cp --sparse=always "$image" "$scratch/killed"
+	"$tools/crash_replay" -e $kernel "$scratch/killed" "$scratch/log" "$scratch/work" >"$scratch/out" 2>&1 ||
+		keep_failure "judgement"
+	rm -f "$image".*
+	all=$((all + cuts))
+	[ -z "${CRASH_VERBOSE:-}" ] || echo "$name $how: $cuts accidents, $(tail -n 1 "$scratch/out")"
+}
+
+kind() { # NAME SIZE MKE2FS-ARGS
+	name=$1
+	case " ${NET_KINDS:-$name} " in *" $name "*) ;; *) return 0 ;; esac
+	shift
+	share=$((${NET_CUTS:-12} / ${kinds:=$(wc -w <<<"${NET_KINDS:-1 2 3}")}))
+	img "$@"
+	round net $(((share + 1) / 2))
+	img "$@"
+	round power $((share / 2))
+}
+
+kind ext4 64M -t ext4 -b 4096 -N 8192 -J size=4
+kind 1k 48M -t ext4 -b 1024 -N 8192 -J size=1
+kind orphan_file 48M -t ext4 -b 1024 -N 8192 -J size=2 -O orphan_file
+[ $all -gt 0 ] || fail "no such kind: ${NET_KINDS:-}"
+exit 0
