@@ -38,19 +38,19 @@ turns >/dev/null
 login=$(turns)
 at_most 10 "login and channels" "$login"
 attach ro
-at_most 12 "mount, read-only" $(($(turns) - login))
+at_most 9 "mount, read-only" $(($(turns) - login))
 [ "$(ls -lR "$mnt" | wc -l)" -gt 1000 ] || fail "ls"
 at_most 100 "ls -lR of 1,000 files in 20 directories" "$(turns)"
 detach
-# The lock, and the journal's and superblock's marks, each of which has to be durable.
+# The lock goes along; the superblock's mark has to be durable.
 attach rw
-at_most 24 "mount" $(($(turns) - login))
+at_most 12 "mount" $(($(turns) - login))
 ls -lR "$mnt" >/dev/null
 at_most 100 "ls -lR, writable" "$(turns)"
 sleep 1
 turns >/dev/null
 dd if=/dev/zero of="$mnt/d1/file1" bs=4096 count=1 conv=notrunc,fsync 2>/dev/null || fail "write"
-at_most 20 "4 KiB and fsync" "$(turns)"
+at_most 4 "4 KiB and fsync" "$(turns)"
 detach
 clean_image
 exit 0

@@ -155,7 +155,8 @@ static void a_failed_write_or_fsync_is_tried_once_more(void **state)
 {
 	struct sftp_rig *rig = rig_of(state);
 
-	rig_serve(rig, "--fail=write:2:1", "--fail=fsync:2:1", NULL);
+	/* The first fsync comes behind the write that fails, and does not count for it. */
+	rig_serve(rig, "--fail=write:2:1", "--fail=fsync:3:1", NULL);
 	assert_int_equal(rig_open(rig), 0);
 	for (int i = 0; i < 4; i++) {
 		write_block(rig, 2 * i, 'a');

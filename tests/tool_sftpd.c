@@ -315,8 +315,10 @@ static void do_fstat(uint32_t id, int fd)
 static void do_version(void)
 {
 	static const uint8_t pairs[] = "\0\0\0\x11" "fsync@openssh.com" "\0\0\0\x01" "1"
-				       "\0\0\0\x12" "limits@openssh.com" "\0\0\0\x01" "1";
-	uint32_t from = opt.no_fsync ? 26 : 0, to = opt.no_limits ? 26 : 53;
+				       "\0\0\0\x12" "limits@openssh.com" "\0\0\0\x01" "1"
+				       "\0\0\0\x14" "lsetstat@openssh.com" "\0\0\0\x01" "1";
+	/* The last one stands for OpenSSH, which does one after the other. */
+	uint32_t from = opt.no_fsync ? 26 : 0, to = opt.no_limits ? 26 : opt.shuffle ? 53 : 82;
 	uint32_t n = to > from ? to - from : 0;
 	struct packet *r = reply(SSH_FXP_VERSION, 3, n);
 

@@ -244,6 +244,8 @@ static void note_extension(struct sftp_version *v, const struct sftp_str *name,
 		v->statvfs = true;
 	else if (str_is(name, "posix-rename@openssh.com") && str_is(value, "1"))
 		v->posix_rename = true;
+	else if (str_is(name, "lsetstat@openssh.com") && str_is(value, "1"))
+		v->is_openssh = true;
 }
 
 int sftp_dec_version(const uint8_t *body, size_t len, struct sftp_version *ret)

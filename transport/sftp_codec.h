@@ -55,6 +55,7 @@ void sftp_enc_rename(struct sftp_enc *e, uint32_t id, const char *from, const ch
 struct sftp_version {
 	uint32_t version;
 	bool fsync, limits, statvfs, posix_rename;
+	bool is_openssh;	/* or one that offers what it alone does */
 };
 
 struct sftp_attrs {

@@ -37,6 +37,7 @@ enum {
 	READ_CAP = 4 * 1024 * 1024,		/* bytes asked for on one channel */
 	WRITE_CAP = 4 * 1024 * 1024,		/* bytes of writes not answered on one channel */
 	EXPRESS_CAP = 256 * 1024,		/* bulk of either kind on channel 0 */
+	SYNC_CAP = 256 * 1024,			/* writes that go where the fsync after them goes */
 	UNSENT_CAP = 512 * 1024,		/* bytes the stream has not taken yet */
 	/* length, type, id, "fsync@openssh.com", handle; READ and WRITE are shorter */
 	REQ_HEAD_MAX = 4 + 1 + 4 + 4 + 17 + 4 + SFTP_HANDLE_MAX,
@@ -112,7 +113,8 @@ struct req {
 	uint8_t *head;		/* own_head, or heap for long ones */
 	uint8_t own_head[REQ_HEAD_MAX];
 	uint64_t first_seq;	/* WRITE: of the extent */
-	uint64_t sync_seq, sync_acks;	/* FSYNC: what it covers */
+	uint64_t cover_no;	/* WRITE: number of the last fsync sent behind it */
+	uint64_t sync_seq;	/* FSYNC: what it covers */
 };
 
 enum chan_state { CHAN_NONE, CHAN_INIT, CHAN_OPENING, CHAN_READY };
@@ -250,6 +252,10 @@ struct sftp_dev {
 	bool reached;		/* was UP once */
 	unsigned in_flight;	/* slots used, of all channels */
 	bool syncing;		/* an fsync is in flight */
+	bool disordered;	/* the server has overtaken: fsyncs wait for all answers */
+	unsigned sync_chan;	/* where the last fsync or the writes before the next one went */
+	uint64_t sync_no;	/* of the last fsync sent, and its sync_acks */
+	uint64_t sync_acks;
 	unsigned patience;	/* doublings of the deadline while it is */
 	unsigned sync_failures;	/* since retry_seq was not durable */
 	uint64_t retry_seq;	/* what has to be durable to forget the failure */

@@ -273,7 +273,9 @@ static void end_write(struct sftp_dev *dev, struct req *req, uint32_t status)
 		sched_write_failed(dev, req, status);
 	mutex_lock(&dev->lock);
 	note_time(dev, req, req->len);
-	if (status == SSH_FX_OK)
+	if (status == SSH_FX_OK && dev->syncing && req->cover_no == dev->sync_no)
+		wlog_ack_before(&dev->log, req->buf, req->off, req->len, dev->sync_acks);
+	else if (status == SSH_FX_OK)
 		wlog_ack(&dev->log, req->buf, req->off, req->len);
 	wlog_buf_put(&dev->log, req->buf);
 	mutex_unlock(&dev->lock);

@@ -10,6 +10,12 @@
  * An fsync is sent when somebody waits for one whose writes have all been answered, or when
  * half of the buffer is in use; there is one at a time. What failed is written once more,
  * with everything since the last good fsync; then the device is BROKEN.
+ *
+ * OpenSSH's server carries out what comes through one channel in its order, as all should
+ * for one file (draft-ietf-secsh-filexfer-02, section 6). So while there is little to write it all goes
+ * through one channel, and the fsync follows at once: one round trip instead of two. It
+ * counts for those writes that have been answered well when it is, and a server that
+ * answers it before one of them is not trusted with this any more.
  */
 #include "sftp_int.h"
 
@@ -67,12 +73,53 @@ static int lane(const struct sftp_dev *dev, unsigned first, uint32_t len, bool i
 
 		if (i == 0 && dev->channels > 1)
 			cap = EXPRESS_CAP;
+		/* Nothing gets past an fsync. */
+		if (i == dev->sync_chan && dev->syncing && dev->channels > 2)
+			continue;
 		if (!is_open(ch) || (out && out + len > cap))
 			continue;
 		if (best < 0 || load(ch) < load(&dev->chans[best]))
 			best = (int)i;
 	}
 	return best;
+}
+
+static bool is_ordered(const struct sftp_dev *dev)
+{
+	return dev->version.is_openssh && !dev->disordered;
+}
+
+/*
+ * The channel for fsyncs, and for what little is written before one. The same one as long as
+ * something is under way there; then the one with the least to read, for its server answers
+ * one after the other. Not the express lane, if there is another. -1 none.
+ */
+static int sync_lane(const struct sftp_dev *dev)
+{
+	const struct sftp_chan *last = &dev->chans[dev->sync_chan];
+	int best = -1;
+
+	if (ready(last) && (last->write_out || dev->syncing))
+		return (int)dev->sync_chan;
+	for (unsigned i = ahead_lane(dev); i < dev->want_channels; i++) {
+		if (ready(&dev->chans[i]) &&
+		    (best < 0 || load(&dev->chans[i]) < load(&dev->chans[best])))
+			best = (int)i;
+	}
+	return best < 0 ? express(dev) : best;
+}
+
+/* Where the next write goes. */
+static int write_lane(struct sftp_dev *dev)
+{
+	int chan = -1;
+
+	if (is_ordered(dev) && dev->log.dirty_len + dev->log.sent_len <= SYNC_CAP)
+		chan = sync_lane(dev);
+	if (chan < 0 || !is_open(&dev->chans[chan]))
+		return lane(dev, 0, MERGE_LEN, true);
+	dev->sync_chan = (unsigned)chan;
+	return chan;
 }
 
 static bool conflicts(const struct sftp_dev *dev, uint64_t off, uint64_t end, bool is_write)
@@ -236,7 +283,7 @@ static bool send_write(struct sftp_dev *dev) REQUIRES(dev->lock)
 
 	if (list_empty(&dev->log.dirty) || dev->broken || lockfile_expired(dev))
 		return false;
-	chan = lane(dev, 0, MERGE_LEN, true);
+	chan = write_lane(dev);
 	ext = chan < 0 ? NULL : next_dirty(dev);
 	req = ext ? req_new(REQ_WRITE) : NULL;
 	if (!req)
@@ -256,8 +303,9 @@ static bool send_write(struct sftp_dev *dev) REQUIRES(dev->lock)
 	return true;
 }
 
-/* All writes up to this one have been answered. */
-static uint64_t answered_seq(const struct sftp_dev *dev)
+/* All writes up to this one have been answered, or will have been when what is sent on
+ * channel `chan` next is carried out; -1: answered. */
+static uint64_t settled_seq(const struct sftp_dev *dev, int chan)
 {
 	uint64_t open = dev->log.seq + 1;
 
@@ -266,10 +314,15 @@ static uint64_t answered_seq(const struct sftp_dev *dev)
 	for (struct list *l = dev->flights.next; l != &dev->flights; l = l->next) {
 		const struct req *req = container_of(l, struct req, flight);
 
-		if (req->kind == REQ_WRITE)
+		if (req->kind == REQ_WRITE && req->chan != chan)
 			open = MIN(open, req->first_seq);
 	}
 	return open - 1;
+}
+
+static uint64_t answered_seq(const struct sftp_dev *dev)
+{
+	return settled_seq(dev, -1);
 }
 
 static bool wants_sync(const struct sftp_dev *dev, uint64_t seq) REQUIRES(dev->lock)
@@ -286,6 +339,19 @@ static bool wants_sync(const struct sftp_dev *dev, uint64_t seq) REQUIRES(dev->l
 	return dev->log.acked_len >= dev->buffer_len / 4 || seq == dev->log.seq;
 }
 
+/* Notes which writes the fsync comes behind. */
+static void cover(struct sftp_dev *dev, unsigned chan)
+{
+	dev->sync_no++;
+	dev->sync_acks = dev->log.acks;
+	for (struct list *l = dev->flights.next; l != &dev->flights; l = l->next) {
+		struct req *req = container_of(l, struct req, flight);
+
+		if (req->kind == REQ_WRITE && req->chan == chan)
+			req->cover_no = dev->sync_no;
+	}
+}
+
 static void send_sync(struct sftp_dev *dev) REQUIRES(dev->lock)
 {
 	uint64_t seq;
@@ -296,15 +362,18 @@ static void send_sync(struct sftp_dev *dev) REQUIRES(dev->lock)
 	    (list_empty(&dev->flushes) && !dev->sync_now &&
 	     dev->log.mem_len < dev->buffer_len / 2))
 		return;
-	seq = answered_seq(dev);
+	chan = sync_lane(dev);
+	if (chan < 0)
+		return;
+	seq = settled_seq(dev, is_ordered(dev) ? chan : -1);
 	if (!wants_sync(dev, seq))
 		return;
-	chan = express(dev);
-	req = chan < 0 ? NULL : req_new(REQ_FSYNC);
+	req = req_new(REQ_FSYNC);
 	if (!req)
 		return;
 	req->sync_seq = seq;
-	req->sync_acks = dev->log.acks;
+	cover(dev, (unsigned)chan);
+	dev->sync_chan = (unsigned)chan;
 	dev->syncing = true;
 	encode(dev, (unsigned)chan, req);
 	req_submit(dev, (unsigned)chan, req);
@@ -369,9 +438,22 @@ static void failed_once_more(struct sftp_dev *dev, const struct req *req, const 
 	mutex_unlock(&dev->lock);
 }
 
+/* The server has answered an fsync before a write that came before it. */
+static bool overtaken(const struct sftp_dev *dev)
+{
+	for (struct list *l = dev->flights.next; l != &dev->flights; l = l->next) {
+		const struct req *req = container_of(l, struct req, flight);
+
+		if (req->kind == REQ_WRITE && req->cover_no == dev->sync_no)
+			return true;
+	}
+	return false;
+}
+
 void sched_synced(struct sftp_dev *dev, const struct req *req, int err)
 {
 	dev->syncing = false;
+	dev->disordered |= overtaken(dev);
 	if (err == -EOPNOTSUPP && dev->allow_nofsync) {
 		dev->nofsync = true;
 		err = 0;
@@ -383,7 +465,7 @@ void sched_synced(struct sftp_dev *dev, const struct req *req, int err)
 	dev->patience = 0;
 	mutex_lock(&dev->lock);
 	/* A write that failed in between is being sent again; it is not covered. */
-	synced_locked(dev, req->sync_acks, MIN(req->sync_seq, answered_seq(dev)));
+	synced_locked(dev, dev->sync_acks, MIN(req->sync_seq, answered_seq(dev)));
 	mutex_unlock(&dev->lock);
 }
 
@@ -400,7 +482,6 @@ void sched_run_locked(struct sftp_dev *dev)
 
 	while (send_small(dev))
 		;
-	send_sync(dev);
 	while (more) {
 		more = send_bulk(dev);
 		more |= send_write(dev);
@@ -408,6 +489,7 @@ void sched_run_locked(struct sftp_dev *dev)
 		if (list_empty(&dev->hints))
 			more |= send_fill(dev, &dev->fills);
 	}
+	send_sync(dev);
 	if (dev->nofsync) {
 		uint64_t seq = answered_seq(dev);
 

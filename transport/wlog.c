@@ -291,19 +291,39 @@ int wlog_take(struct wlog *log, struct wlog_ext *ext, uint32_t max_len)
 	return 0;
 }
 
-void wlog_ack(struct wlog *log, const struct wlog_buf *buf, uint64_t off, uint32_t len)
+/* Makes it ACKED, in its place by ack_no: mostly the last one. */
+static void set_acked(struct wlog *log, struct wlog_ext *ext, uint64_t ack_no)
+{
+	struct list *before = &log->acked;
+
+	while (before->prev != &log->acked &&
+	       container_of(before->prev, struct wlog_ext, link)->ack_no > ack_no)
+		before = before->prev;
+	ext->ack_no = ack_no;
+	set_state(log, ext, WLOG_ACKED);
+	if (before == &log->acked)
+		return;
+	list_unlink(&ext->link);
+	list_add_before(before, &ext->link);
+}
+
+void wlog_ack_before(struct wlog *log, const struct wlog_buf *buf, uint64_t off, uint32_t len,
+		     uint64_t acks)
 {
 	uint64_t end = off + len;
 	struct wlog_ext *ext;
 
-	log->acks++;
 	while ((ext = wlog_find(log, off, end))) {
 		off = range_end(&ext->r);
-		if (ext->state != WLOG_SENT || ext->buf != buf)
-			continue;
-		ext->ack_no = log->acks;
-		set_state(log, ext, WLOG_ACKED);
+		if (ext->state == WLOG_SENT && ext->buf == buf)
+			set_acked(log, ext, acks);
 	}
+}
+
+void wlog_ack(struct wlog *log, const struct wlog_buf *buf, uint64_t off, uint32_t len)
+{
+	log->acks++;
+	wlog_ack_before(log, buf, off, len, log->acks);
 }
 
 static struct wlog_ext *first_of(struct list *l)

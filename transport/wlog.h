@@ -91,6 +91,13 @@ int wlog_take(struct wlog *log, struct wlog_ext *ext, uint32_t max_len);
 /* A request for these bytes of buf was answered well. */
 void wlog_ack(struct wlog *log, const struct wlog_buf *buf, uint64_t off, uint32_t len);
 /*
+ * The same, by a server that keeps the order, with an fsync sent behind the request and not
+ * answered yet: counts as if it had been answered before that fsync was sent, when log->acks
+ * was acks.
+ */
+void wlog_ack_before(struct wlog *log, const struct wlog_buf *buf, uint64_t off, uint32_t len,
+		     uint64_t acks);
+/*
  * An fsync was answered that was sent when log->acks was acks and, according to
  * wlog_covered, all writes up to seq had been answered.
  */
