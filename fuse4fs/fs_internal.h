@@ -18,4 +18,9 @@ int fs_check_super(const struct ext2_super_block *sb, uint64_t dev_size, bool re
 /* Sets fs's geometry and feature fields from fs->e2. */
 void fs_decode_super(struct fs *fs);
 
+/* fs_hint.c: prefetches what opening will read; the superblock's surroundings, and when that
+ * has been checked by fs_check_super, descriptors, first inodes, journal superblock. */
+void fs_hint_head(struct blkdev *dev);
+void fs_hint_metadata(struct blkdev *dev, const struct ext2_super_block *sb);
+
 #endif

@@ -80,12 +80,14 @@ static int load_super(struct fs *fs, const struct why *why)
 
 	if (blkdev_size(fs->dev) < SUPER_OFF + sizeof(sb))
 		return explain(why, -EINVAL, "no ext2, ext3 or ext4 file system found");
+	fs_hint_head(fs->dev);
 	ret = blkdev_read(fs->dev, &sb, sizeof(sb), SUPER_OFF);
 	if (ret)
 		return explain(why, ret, "cannot read the superblock: %s", strerror(-ret));
 	ret = fs_check_super(&sb, blkdev_size(fs->dev), fs->opt.readonly, why->text, why->len);
 	if (ret)
 		return ret;
+	fs_hint_metadata(fs->dev, &sb);
 	ret = open_codec(fs, why);
 	if (ret)
 		return ret;

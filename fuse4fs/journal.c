@@ -226,27 +226,34 @@ static void journal_stats(struct commit_writer *w, struct txn_stats *st)
 	mutex_unlock(&j->lock);
 }
 
+/* Not flushed. */
 static int write_super(struct journal *j) REQUIRES(j->super_lock)
 {
 	uint32_t len, bs = j->log.block_size;
-	int err;
 
 	log_seal_super(&j->log);
-	err = blkdev_write(j->fs->dev, j->log.super_block, bs, log_pblk(&j->log, 0, &len) * bs);
-	return err ? err : blkdev_flush(j->fs->dev);
+	return blkdev_write(j->fs->dev, j->log.super_block, bs, log_pblk(&j->log, 0, &len) * bs);
+}
+
+static int write_tail(struct journal *j, uint32_t start, uint32_t tid) REQUIRES(j->super_lock)
+{
+	struct jbd2_super *js = log_super(&j->log);
+
+	if (j->failed)
+		return -EIO;
+	js->s_start = htobe32(start);
+	js->s_sequence = htobe32(tid);
+	return write_super(j);
 }
 
 int journal_set_tail(struct journal *j, uint32_t start, uint32_t tid)
 {
-	struct jbd2_super *js = log_super(&j->log);
-	int err = -EIO;
+	int err;
 
 	mutex_lock(&j->super_lock);
-	if (!j->failed) {
-		js->s_start = htobe32(start);
-		js->s_sequence = htobe32(tid);
-		err = write_super(j);
-	}
+	err = write_tail(j, start, tid);
+	if (!err)
+		err = blkdev_flush(j->fs->dev);
 	mutex_unlock(&j->super_lock);
 	return err;
 }
@@ -260,7 +267,8 @@ static void journal_failed(struct commit_writer *w, int err)
 	mutex_lock(&j->super_lock);
 	j->failed = true;
 	log_super(&j->log)->s_errno = htobe32((uint32_t)err);
-	(void)write_super(j);
+	if (!write_super(j))
+		(void)blkdev_flush(j->fs->dev);
 	mutex_unlock(&j->super_lock);
 }
 
@@ -366,8 +374,12 @@ static int start(struct journal *j)
 {
 	int err = super_write_recover(j->fs, true);
 
+	/* Durable with the first transaction, whose commit block waits for a flush: until then
+	 * a superblock that says "empty" is as true. */
+	mutex_lock(&j->super_lock);
 	if (!err)
-		err = journal_set_tail(j, j->head, j->next_tid);
+		err = write_tail(j, j->head, j->next_tid);
+	mutex_unlock(&j->super_lock);
 	j->in_use = !err;
 	if (!err)
 		err = checkpoint_start(j);

@@ -65,15 +65,13 @@ static void split_log(struct log *log, const struct jbd2_super *js)
 
 int log_load_super(struct log *log)
 {
-	struct jbd2_super *js;
-	const uint8_t *block;
-	uint32_t type, start;
-	int err = log_read(log, 0, &block);
+	struct jbd2_super *js = log_super(log);
+	uint32_t type, start, len;
+	int err = blkdev_read(log->src, log->super_block, log->block_size,
+			      log_pblk(log, 0, &len) * log->block_size);
 
 	if (err)
-		return err;
-	memcpy(log->super_block, block, log->block_size);
-	js = log_super(log);
+		return log_fail(log, err, "cannot read the journal");
 	type = be32toh(js->s_header.h_blocktype);
 	if (be32toh(js->s_header.h_magic) != JBD2_MAGIC ||
 	    (type != JBD2_SUPER_V1 && type != JBD2_SUPER_V2))

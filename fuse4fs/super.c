@@ -254,19 +254,23 @@ static int mark(struct fs *fs, void (*encode)(struct fs *fs, struct ext2_super_b
 		mutex_unlock(&fs->super_lock);
 	}
 	err = txn_stop(&h);
-	if (ret || err)
-		return ret ? ret : err;
-	return txn_commit_now(fs);
+	return ret ? ret : err;
 }
 
 int super_mark_mounted(struct fs *fs)
 {
-	return mark(fs, encode_mounted);
+	int ret = mark(fs, encode_mounted);
+
+	/* With a journal the mark is a part of the first transaction, and needs_recovery on
+	 * the disk by now. */
+	return ret || fs->has_journal ? ret : txn_commit_now(fs);
 }
 
 int super_mark_clean(struct fs *fs)
 {
-	return mark(fs, encode_clean);
+	int ret = mark(fs, encode_clean);
+
+	return ret ? ret : txn_commit_now(fs);
 }
 
 /* The device's superblock, not the cached one: what is cached may belong to a transaction

@@ -31,7 +31,8 @@ void super_label(struct fs *fs, char label[16]);
 int super_set_label(struct handle *h, const char label[16]);
 /*
  * Mount: clears EXT2_VALID_FS, counts the mount. Unmount: restores the state found at
- * mount, plus EXT2_ERROR_FS if there were errors. Own handles; durable on return.
+ * mount, plus EXT2_ERROR_FS if there were errors. Own handles; durable on return, but for
+ * the mark of a mount with a journal, which comes with the first transaction.
  */
 int super_mark_mounted(struct fs *fs);
 int super_mark_clean(struct fs *fs);

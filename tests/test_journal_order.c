@@ -9,8 +9,8 @@
  *  R3  the tail passes a transaction when each of its blocks is home and flushed, or is in
  *      a later transaction, or revoked by one
  *  R4  the log's room is used again when the tail that gives it back has been flushed
- *  R5  needs_recovery is flushed before the journal is in use, that before the first block
- *      of the log; at the end the journal is empty, flushed, before needs_recovery goes
+ *  R5  needs_recovery is flushed before the journal is in use, that before the first commit
+ *      block; at the end the journal is empty, flushed, before needs_recovery goes
  *  R6  a block of the live log is written as data when a flushed transaction has revoked it
  *  R7  what was freed is discarded when the commit block has been flushed
  *  R8  fsync returns when everything before it has been flushed, and so does the close
@@ -165,7 +165,7 @@ static void see_log_block(struct judge *j, uint32_t lblk, const uint8_t *block)
 	memcpy(&head, block, sizeof(head));
 	if (j->owner[lblk])
 		rule(j, 4, j->owner[lblk] < j->tail_durable, lblk);
-	rule(j, 5, is_durable(j, j->needs_at) && j->needs && is_durable(j, j->in_use_at), lblk);
+	rule(j, 5, is_durable(j, j->needs_at) && j->needs && j->in_use_at, lblk);
 	if (j->tags_left) {
 		j->copies[j->ncopies - j->tags_left--].data = block;
 	} else {
@@ -181,6 +181,7 @@ static void see_log_block(struct judge *j, uint32_t lblk, const uint8_t *block)
 			break;
 		case JBD2_COMMIT:
 			rule(j, 1, is_durable(j, j->last_write[j->tid]), j->tid);
+			rule(j, 5, is_durable(j, j->in_use_at), j->tid);
 			j->committed[j->tid] = j->now;
 			break;
 		}
