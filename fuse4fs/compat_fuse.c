@@ -25,13 +25,18 @@ void compat_fuse_want(struct fuse_conn_info *conn, uint32_t want, uint32_t refus
 	set_both(conn, (conn->want | (conn->capable & want)) & ~refuse);
 }
 
-/* One end of a pair that keeps messages apart takes the place of the session's descriptor. */
+/*
+ * One end of a pair that keeps messages apart takes the place of the session's descriptor.
+ * It is kept by dup, which ThreadSanitizer follows as it does not F_DUPFD: what it knows of
+ * the kernel's order of replies and requests hangs on the descriptor.
+ */
 static int swap_in(int fd, int pair[2])
 {
-	int kept = fcntl(fd, F_DUPFD_CLOEXEC, 3), err = 0;
+	int kept = dup(fd), err = 0;
 
 	if (kept < 0)
 		return -errno;
+	fcntl(kept, F_SETFD, FD_CLOEXEC);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
 		err = -errno;
 	} else if (dup3(pair[1], fd, O_CLOEXEC) < 0) {
