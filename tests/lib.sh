@@ -143,3 +143,13 @@ kmount() {
 	mount -o "loop${1:+,$1}" "$kimage" "$kmnt" || fail "the kernel does not mount the image"
 }
 kumount() { umount "$kmnt" || fail "umount of the kernel's mount"; }
+
+# typed STATUS KEYS COMMAND...: COMMAND at a terminal; each time it asks for a passphrase the next of
+# KEYS ("|" between them, "^C" interrupts) is typed. Prints what was shown.
+typed() {
+	local status=$1 keys
+	IFS='|' read -ra keys <<<"$2"
+	shift 2
+	printf 'Enter passphrase for .*: $\n%s\n' "${keys[@]}" |
+		SECRETS=${#keys[@]} timeout 100 python3 -I "$top_tests/terminal.py" "$status" "$@"
+}

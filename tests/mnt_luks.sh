@@ -95,7 +95,7 @@ FUSE4FS=$FUSE4FS "$top_tests/../tools/mount.fuse4fs" "$image" "$mnt" -o "rw,noat
 gone
 
 # A person: right at once, at the third try, never, and one who gives up.
-person() { timeout 100 python3 "$top_tests/luks_pty.py" "$@" >"$scratch/out" 2>&1 || { cat "$scratch/out" >&2; fail "terminal: $2"; }; }
+person() { typed "$@" >"$scratch/out" 2>&1 || { cat "$scratch/out" >&2; fail "terminal: $2"; }; }
 person 0 "$secret" "$FUSE4FS" "$image" "$mnt"
 gone
 person 0 "zero|plover|$secret" "$FUSE4FS" "$image" "$mnt"

@@ -67,7 +67,7 @@ is_mounted "a piped passphrase"
 umount "$mnt"
 echo wrong | mount -t fuse4fs "$luks" "$mnt" 2>/dev/null
 [ $? = 33 ] || fail "mount(8) does not pass status 33 on"
-python3 "$top_tests/luks_pty.py" 0 'not this|correct horse' "$(command -v mount)" -t fuse4fs "$luks" "$mnt" \
+typed 0 'not this|correct horse' "$(command -v mount)" -t fuse4fs "$luks" "$mnt" \
 	>"$scratch/out" 2>&1 || { cat "$scratch/out" >&2; fail "asked by mount(8)"; }
 is_mounted "asked by mount(8)"
 umount "$mnt"

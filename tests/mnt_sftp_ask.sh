@@ -14,7 +14,7 @@ server_gone() {
 	fail "the server did not end"
 }
 typed() { # STATUS SECRETS COMMAND... with the talk on standard input
-	SECRETS=$2 timeout 90 python3 "$srcdir_tests/ssh_pty.py" "$1" "${@:3}" >"$scratch/shown" ||
+	SECRETS=$2 timeout 90 python3 -I "$srcdir_tests/terminal.py" "$1" "${@:3}" >"$scratch/shown" ||
 		{ cat "$scratch/shown" >&2; fail "${*:3}"; }
 }
 reconnects() { timeout 10 "$FUSE4FS" --status --json "$mnt" | sed -nE 's/.*"reconnects": ([0-9]+).*/\1/p'; }

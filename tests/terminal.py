@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A person at a terminal: ssh_pty.py STATUS COMMAND... with pairs of lines on standard input:
+"""A person at a terminal: terminal.py STATUS COMMAND... with pairs of lines on standard input:
 what the terminal ends with, and what is typed then. Checks that nothing typed at a prompt
-without echo is shown, that all was asked for, and the exit status. Prints what was shown."""
+without echo is shown, that there were $SECRETS (1) of those, that all was asked for, and the
+exit status. "^C" is the interrupt character. Prints what was shown."""
 import os
 import pty
 import re
@@ -17,7 +18,7 @@ pid, fd = pty.fork()
 if pid == 0:
     os.execv(command[0], command)
 
-shown, secrets, seen, deadline = "", [], 0, time.monotonic() + 30
+shown, secrets, seen, deadline = "", [], 0, time.monotonic() + 60
 while True:
     if not select.select([fd], [], [], max(0, deadline - time.monotonic()))[0]:
         sys.exit(f"hangs after {shown!r}")
@@ -33,14 +34,14 @@ while True:
         seen = len(shown)
         if not termios.tcgetattr(fd)[3] & termios.ECHO:
             secrets.append(answer)
-        os.write(fd, answer.encode() + b"\n")
+        os.write(fd, b"\x03" if answer == "^C" else answer.encode() + b"\n")
 _, status = os.waitpid(pid, 0)
 print(shown)
 if os.waitstatus_to_exitcode(status) != want:
     sys.exit(f"status {os.waitstatus_to_exitcode(status)}, not {want}")
 if talk:
     sys.exit(f"was not asked {talk[0][0]}")
-if any(s in shown for s in secrets):
+if any(s in shown for s in secrets if s != "^C"):
     sys.exit("a secret was shown")
 if len(secrets) != int(os.environ.get("SECRETS", "1")):
     sys.exit(f"{len(secrets)} prompts without echo")
