@@ -524,6 +524,8 @@ int loop_start(struct fuse_session *se, unsigned threads, loop_filter filter, vo
 	if (!l)
 		return -ENOMEM;
 	l->single = single;
+	if (single)
+		l->max_leaders = 1;
 	l->filter = filter;
 	l->filter_arg = arg;
 	flags = fcntl(l->fd, F_GETFL);
