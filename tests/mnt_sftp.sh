@@ -150,7 +150,7 @@ grep -q Accepted "$sshd_dir/jump/log" || fail "not through the jump host"
 # A jail.
 mkdir "$scratch/jail"
 mv "$image" "$scratch/jail/disk"
-sshd_up jail "chroot=$scratch/jail"
+sshd_up jail "chroot=$scratch/jail" command=internal-sftp
 conf jail
 chmod 755 "$scratch/jail"
 attach "" "jail:/disk"
