@@ -37,7 +37,7 @@ harm() { # one accident
 	1) net s freeze >/dev/null; sleep 0.3; net s resume >/dev/null ;;
 	2) net s refuse >/dev/null; net s cut >/dev/null; sleep 0.5; net s resume >/dev/null ;;
 	3) sshd_kill s KILL; sshd_again s ;;
-	4) stopped=$(ps -o pid=,comm= -p "$(sshd_servers s | paste -sd,)" | awk '/sftp-server/ { print $1 }')
+	4) stopped=$(ps -o pid=,comm= -p "$(sshd_servers s | paste -sd,)" 2>/dev/null | awk '/sftp-server/ { print $1 }')
 		# What they still have to write comes later than what follows.
 		# shellcheck disable=SC2086
 		[ -z "$stopped" ] || { kill -STOP $stopped; sleep 1.8; kill -CONT $stopped; } 2>/dev/null ;;

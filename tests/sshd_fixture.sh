@@ -94,6 +94,8 @@ sshd_write_config() { # NAME KEY=VALUE...
 			UseDNS no
 			MaxStartups 100
 		END
+		# Since 9.8 who fails to log in is not heard for a while.
+		! grep -qi persourcepenalties "$sshd_program" || echo "PerSourcePenalties no"
 	} >"$dir/sshd_config"
 }
 
