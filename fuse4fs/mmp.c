@@ -183,13 +183,13 @@ static void wait_s(unsigned sec)
 		sec = sleep(sec);
 }
 
-/* Seconds in which an owner who lives changes the block. */
+/* Seconds in which an owner who lives changes the block; no image makes us wait for days. */
 static unsigned check_interval(const struct mmp *mmp, const struct mmp_struct *m)
 {
 	unsigned sec = MAX(mmp->fs->e2->super->s_mmp_update_interval, EXT4_MMP_MIN_CHECK_INTERVAL);
 	unsigned adapted = get_le16(&m->mmp_check_interval);
 
-	return MAX(sec, adapted);
+	return MIN(MAX(sec, adapted), CHECK_MULT * EXT4_MMP_MAX_UPDATE_INTERVAL);
 }
 
 static unsigned wait_of(unsigned check)
