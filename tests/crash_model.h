@@ -18,7 +18,7 @@
 enum {
 	CRASH_SECTOR = 512, CRASH_NAME_LEN = 40, CRASH_XATTRS = 2, CRASH_XATTR_MAX = 3600,
 	CRASH_MAX_OBJECTS = 512, CRASH_MAX_ENTRIES = 512,
-	CRASH_FIRST_ID = 1000, CRASH_IDS = 100000,	/* owner numbers for each worker */
+	CRASH_FIRST_ID = 1000, CRASH_IDS = 1000000,	/* owner numbers for each worker */
 };
 
 enum crash_kind {

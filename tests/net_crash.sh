@@ -5,7 +5,7 @@
 # The applications see nothing of it; then the client dies, too, and what is left is judged as
 # after a power cut here (crash_replay.c): by us, the kernel and e2fsck.
 #
-# NET_CUTS=n (12) connections lost in all, NET_KINDS="ext4 1k ..." (all) shares them, NET_SEED=n. What
+# NET_CUTS=n (6) connections lost in all, NET_KINDS="ext4 1k ..." (all) shares them, NET_SEED=n. What
 # fails is kept in CRASH_KEEP (the build folder) for `crash_replay -e`.
 . "${SRCDIR:-$(dirname "$0")/..}/tests/lib.sh"
 . "${SRCDIR:-$(dirname "$0")/..}/tests/sshd_fixture.sh"
@@ -112,7 +112,7 @@ kind() { # NAME SIZE MKE2FS-ARGS
 	name=$1
 	case " ${NET_KINDS:-$name} " in *" $name "*) ;; *) return 0 ;; esac
 	shift
-	share=$((${NET_CUTS:-12} / ${kinds:=$(wc -w <<<"${NET_KINDS:-1 2 3}")}))
+	share=$((${NET_CUTS:-6} / ${kinds:=$(wc -w <<<"${NET_KINDS:-1 2 3}")}))
 	img "$@"
 	round net $(((share + 1) / 2))
 	img "$@"

@@ -30,8 +30,8 @@ status() { timeout 10 "$FUSE4FS" --status --json "$mnt" | sed -nE "s/.*\"$1\": *
 verify() { python3 "$oracle" check "$mnt" "$mnt" "$scratch/oracle" || fail "seed $seed: $1"; }
 
 for kind in "-t ext4 -J size=4" "-t ext4 -O ^has_journal"; do
-	rm -f "$scratch"/oracle.*
-	mount -o remount,size=32M "$scratch/far"
+	rm -f "$scratch"/oracle.* "$image"
+	mount -o remount,size=32M "$scratch/far" || fail "remount"
 	# shellcheck disable=SC2086 # words
 	img 128M $kind -E nodiscard,lazy_itable_init=1
 	attach
@@ -47,11 +47,11 @@ for kind in "-t ext4 -J size=4" "-t ext4 -O ^has_journal"; do
 	timeout 30 sh -c 'while kill -0 $0 2>/dev/null; do sleep 0.1; done' $load || fail "$kind: the load hangs"
 	wait $load
 	grep -q broken <<<"$(status state)" || fail "$kind: the link is $(status state)"
-	timeout 5 touch "$mnt/new" 2>/dev/null && fail "$kind: can still write"
+	timeout 10 sh -c 'echo x >"$0" && sync "$0"' "$mnt/new" 2>/dev/null && fail "$kind: can still write"
 	timeout 20 umount "$mnt" || fail "$kind: umount hangs"
 	wait "$server" && fail "$kind: nobody was told that not everything was written"
 	# What there was before has not suffered, and goes on when there is room.
-	mount -o remount,size=256M "$scratch/far"
+	mount -o remount,size=256M "$scratch/far" || fail "remount"
 	attach
 	verify "$kind: with room again"
 	echo on >"$mnt/new" && sync "$mnt/new" || fail "$kind: cannot write again"
