@@ -71,6 +71,15 @@ static inline void map_account(struct inode *inode, int64_t nblks)
 	else
 		inode->blocks += sectors;
 }
+/*
+ * map_migrate - the same blocks in extents, or (!extents) in a block map
+ *
+ * Only a map that i_block holds alone in both formats, of a regular file or directory without
+ * inline data. Sets EXT4_EXTENTS_FL to match; the caller stores the inode. -EOPNOTSUPP: more
+ * than that, or unwritten blocks; -EUCLEAN; -EIO; -ENOMEM: nothing has changed.
+ * REQUIRES inode->lock exclusively.
+ */
+int map_migrate(struct handle *h, struct inode *inode, bool extents);
 /* A fresh empty map in i_block, by inode->flags. */
 void map_init(struct inode *inode);
 /* Forget cached runs (after a change made outside map.c) / free them. */

@@ -193,22 +193,32 @@ static int end_change(struct handle *h, struct inode *inode, int err) NO_TSA
 	return err ? err : end;
 }
 
-/*
- * Flags that change how content is stored cannot be toggled in place: extents (would
- * need a conversion), data journaling, casefold, dax, verity, encryption.
- */
-static int check_flags_change(const struct inode *inode, uint32_t flags)
-{
-	const uint32_t settable = EXT2_SECRM_FL | EXT2_UNRM_FL | EXT2_COMPR_FL | EXT2_SYNC_FL |
+/* What a user sees but cannot set is ignored, as the kernel does: chattr(1) writes back what
+ * it read, or nothing of it. */
+enum {
+	SETTABLE = EXT2_SECRM_FL | EXT2_UNRM_FL | EXT2_COMPR_FL | EXT2_SYNC_FL |
 		EXT2_IMMUTABLE_FL | EXT2_APPEND_FL | EXT2_NODUMP_FL | EXT2_NOATIME_FL |
-		EXT2_NOTAIL_FL | EXT2_DIRSYNC_FL | EXT2_TOPDIR_FL | EXT4_PROJINHERIT_FL;
-	uint32_t changed = flags ^ inode->flags;
+		EXT2_NOTAIL_FL | EXT2_DIRSYNC_FL | EXT2_TOPDIR_FL | EXT4_PROJINHERIT_FL,
+	/* How content is stored: only small maps are converted (map_migrate). */
+	STORAGE = EXT4_EXTENTS_FL | EXT3_JOURNAL_DATA_FL | EXT4_CASEFOLD_FL,
+};
 
-	if (changed & ~settable)
+static int change_flags(struct handle *h, struct inode *inode, uint32_t changed)
+{
+	uint32_t set = changed & ~inode->flags;
+	bool has_map = S_ISREG(inode->mode) || S_ISDIR(inode->mode);
+	int err = 0;
+
+	if (changed & STORAGE & ~(uint32_t)EXT4_EXTENTS_FL)
 		return -EOPNOTSUPP;
-	if (!S_ISDIR(inode->mode) && (changed & flags & (EXT2_DIRSYNC_FL | EXT2_TOPDIR_FL)))
+	if (!S_ISDIR(inode->mode) && (set & (EXT2_DIRSYNC_FL | EXT2_TOPDIR_FL)))
 		return -EOPNOTSUPP;
-	return 0;
+	if (changed & EXT4_EXTENTS_FL)
+		err = has_map && !inode_is_inline(inode) ?
+			map_migrate(h, inode, set & EXT4_EXTENTS_FL) : -EOPNOTSUPP;
+	if (!err)
+		inode->flags ^= changed & SETTABLE;
+	return err;
 }
 
 int ops_set_flags(struct fs *fs, uint32_t ino, uint32_t flags, uint32_t mask)
@@ -219,10 +229,7 @@ int ops_set_flags(struct fs *fs, uint32_t ino, uint32_t flags, uint32_t mask)
 
 	if (err)
 		return err;
-	flags = (inode->flags & ~mask) | (flags & mask);
-	err = check_flags_change(inode, flags);
-	if (!err)
-		inode->flags = flags;
+	err = change_flags(&h, inode, (flags ^ inode->flags) & mask & (SETTABLE | STORAGE));
 	return end_change(&h, inode, err);
 }
 

@@ -128,6 +128,8 @@ static int set_flags(struct vfs *v, uint32_t ino, uint32_t flags, uint32_t mask,
 
 int vfs_set_flags(struct vfs *v, uint32_t ino, uint32_t flags, bool privileged)
 {
+	if (flags & ~(uint32_t)EXT2_FL_USER_VISIBLE)
+		return -EOPNOTSUPP;
 	return set_flags(v, ino, flags, EXT2_FL_USER_VISIBLE, privileged);
 }
 

@@ -136,6 +136,20 @@ echo y >>app || fail "append-only file cannot be appended to"
 chattr -a app
 lsattr -d d >/dev/null || fail "lsattr of a directory"
 
+# A small file's blocks under pointers and under extents; a large one's stay where they are.
+has_extents() { lsattr -d "$1" | cut -d' ' -f1 | grep -q e; }
+mkdir mig; touch mig/{1..40}; head -c 9000 /dev/urandom >mig/f; cp mig/f copy; truncate -s 8M mig/large
+dd if=/dev/zero of=mig/large bs=4k count=1 seek=1000 conv=notrunc status=none
+for x in mig mig/f; do
+	chattr -e "$x" || fail "chattr -e $x"
+	has_extents "$x" && fail "chattr -e $x leaves extents"
+done
+cmp mig/f copy && echo more >>mig/f && echo more >>copy || fail "a file after chattr -e"
+chattr -e mig/large 2>/dev/null && fail "chattr -e converted a file of many blocks"
+chattr +e mig/f mig && has_extents mig/f && has_extents mig || fail "chattr +e"
+cmp mig/f copy || fail "a file after chattr +e"
+chattr =d mig/f && chattr -d mig/f && cmp mig/f copy || fail "chattr ="
+
 # Times: nanoseconds, before 1970, after 2038.
 touch -d '2100-01-02 03:04:05.123456789 UTC' far
 touch -d '1905-01-02 03:04:05 UTC' past
