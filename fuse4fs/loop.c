@@ -19,16 +19,13 @@
 #include <linux/fuse.h>
 #include <poll.h>
 #include <sched.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "lock.h"
-#include "loop.h"
-#include "util.h"
+#include "loop_int.h"
 
 enum {
 	PAGE = 4096,
@@ -41,49 +38,6 @@ enum {
 	QUIET_TICKS = 20,	/* after that many without a request it sleeps, too */
 	BACKLOG = 16,		/* requests in a row that were already waiting */
 	STACK_BYTES = 1 << 20,
-};
-
-enum worker_state { WAITING, READING, WORKING, DETACHED };
-
-struct worker {
-	struct loop *loop;
-	pthread_t thread;
-	_Atomic int state;		/* enum worker_state */
-	char *mem, *in, *out;		/* [own] buffers: all, request, reply */
-	unsigned streak;		/* [own] requests read without waiting */
-	int spin_score;			/* [own] how often spinning paid */
-	unsigned sleeps;		/* [own] */
-	uint64_t empty_since_ns;	/* [own] the queue was first seen empty; 0: it is not */
-	uint64_t yielded_ns;		/* [own] last look at the empty queue */
-	_Atomic uint64_t counts[LOOP_OPCODES];	/* [own writes] */
-	_Atomic uint64_t served;	/* [own writes] */
-	uint64_t served_at_tick;	/* [lock] what the deputy saw last */
-};
-
-struct loop {
-	struct fuse_session *se;	/* [init only] */
-	int fd, stop_fd, done_fd;	/* [init only] */
-	loop_filter filter;		/* [init only] */
-	void *filter_arg;		/* [init only] */
-	unsigned nworkers, max_leaders;	/* [init only] */
-	bool may_spin;			/* [init only] */
-	/* One thread was asked for. There is a second one, which serves only while the first
-	 * waits for the kernel to be served (loop_callback_begin). [init only] */
-	bool single;
-	_Atomic bool stop;
-	_Atomic bool napping;		/* the deputy waits without a timeout */
-	_Atomic unsigned callbacks;
-	_Atomic uint64_t handed_on, taken_over, slept;
-
-	struct mutex lock;
-	struct cond wake;		/* sleepers other than the deputy */
-	struct cond tick;		/* the deputy */
-	unsigned leaders, slots;	/* [lock] leaders <= slots <= max_leaders */
-	unsigned sleepers;		/* [lock] waiting on wake */
-	struct worker *deputy;		/* [lock] waiting on tick, or NULL */
-	unsigned running;		/* [lock] threads not yet ended */
-	int error;			/* [lock] why the loop ended */
-	struct worker workers[];
 };
 
 /* The worker this thread is, for the hooks below the request layer. */
@@ -104,12 +58,14 @@ static void bump(_Atomic uint64_t *counter)
 			      memory_order_relaxed);
 }
 
-static void wake_one_locked(struct loop *l) REQUIRES(l->lock)
+void loop_wake_one_locked(struct loop *l)
 {
 	if (l->sleepers)
 		cond_signal(&l->wake);
 	else if (l->deputy)
 		cond_signal(&l->tick);
+	else
+		keeper_wake(l);
 }
 
 static void stop_with(struct loop *l, int error)
@@ -120,6 +76,7 @@ static void stop_with(struct loop *l, int error)
 	cond_broadcast(&l->wake);
 	cond_broadcast(&l->tick);
 	mutex_unlock(&l->lock);
+	keeper_wake(l);
 	eventfd_write(l->stop_fd, 1);
 	eventfd_write(l->done_fd, 1);
 }
@@ -149,7 +106,7 @@ static void pass_lead(struct worker *w)
 	mutex_lock(&l->lock);
 	if (unseat_locked(l, w)) {
 		bump(&l->handed_on);
-		wake_one_locked(l);
+		loop_wake_one_locked(l);
 	}
 	mutex_unlock(&l->lock);
 }
@@ -193,8 +150,7 @@ void loop_callback_end(void)
 	atomic_fetch_sub(&self->loop->callbacks, 1);
 }
 
-/* The deputy's look at the leaders. True: one was stuck and the lead is free. */
-static bool tick_locked(struct loop *l, bool *ret_quiet) REQUIRES(l->lock)
+bool loop_tick_locked(struct loop *l, bool *ret_quiet)
 {
 	bool seized = false;
 
@@ -216,6 +172,11 @@ static bool tick_locked(struct loop *l, bool *ret_quiet) REQUIRES(l->lock)
 	return seized;
 }
 
+static bool may_lead_locked(const struct loop *l) REQUIRES(l->lock)
+{
+	return l->leaders < l->slots && !keeper_leads(l);
+}
+
 static struct timespec tick_time(void)
 {
 	uint64_t at = now_ns() + TICK_NS;
@@ -230,7 +191,7 @@ static void wait_as_deputy_locked(struct loop *l, struct worker *w) REQUIRES(l->
 	unsigned quiet_ticks = 0;
 
 	l->deputy = w;
-	while (!atomic_load(&l->stop) && l->leaders >= l->slots) {
+	while (!atomic_load(&l->stop) && !may_lead_locked(l) && !keeper_has_locked(l)) {
 		struct timespec until = tick_time();
 		bool quiet;
 
@@ -239,12 +200,12 @@ static void wait_as_deputy_locked(struct loop *l, struct worker *w) REQUIRES(l->
 			cond_wait(&l->tick, &l->lock);
 			atomic_store(&l->napping, false);
 			quiet_ticks = 0;
-			tick_locked(l, &quiet);
+			loop_tick_locked(l, &quiet);
 			continue;
 		}
 		if (cond_wait_until(&l->tick, &l->lock, &until))
 			continue;
-		if (tick_locked(l, &quiet))
+		if (loop_tick_locked(l, &quiet))
 			break;
 		quiet_ticks = quiet ? quiet_ticks + 1 : 0;
 	}
@@ -253,15 +214,31 @@ static void wait_as_deputy_locked(struct loop *l, struct worker *w) REQUIRES(l->
 		cond_signal(&l->wake);	/* the next deputy */
 }
 
-/* Sleeps until there is a lead to take. False: the end. */
-static bool follow(struct worker *w)
+/* Who goes on sees to it that somebody else looks after what is left. */
+static void leave_locked(struct loop *l) REQUIRES(l->lock)
+{
+	if (!l->sleepers && !l->deputy)
+		keeper_wake(l);
+	else if (l->leaders == 0 || keeper_has_locked(l))
+		loop_wake_one_locked(l);
+}
+
+/*
+ * Sleeps until there is a lead to take, or a request that the keeper has read: *ret_len then,
+ * else 0. False: the end.
+ */
+static bool follow(struct worker *w, size_t *ret_len)
 {
 	struct loop *l = w->loop;
 	bool go_on;
 
 	mutex_lock(&l->lock);
 	atomic_store(&w->state, WAITING);
-	while (!atomic_load(&l->stop) && l->leaders >= l->slots) {
+	*ret_len = 0;
+	while (!atomic_load(&l->stop) && !(*ret_len = keeper_take_locked(l, w)) &&
+	       !may_lead_locked(l)) {
+		if (keeper_leads(l))
+			keeper_wake(l);
 		if (!l->deputy) {
 			wait_as_deputy_locked(l, w);
 			continue;
@@ -271,10 +248,14 @@ static bool follow(struct worker *w)
 		l->sleepers--;
 	}
 	go_on = !atomic_load(&l->stop);
-	if (go_on) {
+	if (go_on && *ret_len) {
+		atomic_store(&w->state, DETACHED);
+	} else if (go_on) {
 		l->leaders++;
 		atomic_store(&w->state, READING);
 	}
+	if (go_on)
+		leave_locked(l);
 	mutex_unlock(&l->lock);
 	return go_on;
 }
@@ -285,19 +266,30 @@ static void count(struct worker *w, const struct fuse_in_header *in)
 	bump(&w->served);
 }
 
-/* Answers the request in w->in. True: still leading. */
-static bool serve(struct worker *w, size_t len)
+static void answer(struct worker *w, size_t len)
 {
 	struct loop *l = w->loop;
 	struct fuse_buf buf = { .mem = w->in, .size = len };
+	const struct fuse_in_header *in = (const void *)w->in;
+
+	count(w, in);
+	if (!keeper_begin(w, in, len))
+		return;
+	if (!l->filter(l->filter_arg, w->in, len))
+		fuse_session_process_buf(l->se, &buf);
+	if (keeper_finish(w) && l->too_late)
+		l->too_late(l->filter_arg, w->in);
+	if (fuse_session_exited(l->se))
+		loop_stop(l);
+}
+
+/* Answers the request in w->in. True: still leading. */
+static bool serve(struct worker *w, size_t len)
+{
 	int expected = WORKING;
 
 	atomic_store_explicit(&w->state, WORKING, memory_order_relaxed);
-	count(w, (const struct fuse_in_header *)(const void *)w->in);
-	if (!l->filter(l->filter_arg, w->in, len))
-		fuse_session_process_buf(l->se, &buf);
-	if (fuse_session_exited(l->se))
-		loop_stop(l);
+	answer(w, len);
 	return atomic_compare_exchange_strong(&w->state, &expected, READING);
 }
 
@@ -307,7 +299,7 @@ static void share_lead(struct loop *l)
 	mutex_lock(&l->lock);
 	if (l->slots < l->max_leaders && (l->sleepers || l->deputy)) {
 		l->slots++;
-		wake_one_locked(l);
+		loop_wake_one_locked(l);
 	}
 	mutex_unlock(&l->lock);
 }
@@ -402,9 +394,12 @@ static void lead(struct worker *w)
 	struct loop *l = w->loop;
 
 	while (!atomic_load_explicit(&l->stop, memory_order_relaxed)) {
-		ssize_t n = read(l->fd, w->in, LOOP_TRANSFER_MAX + PAGE);
+		const struct fuse_in_header *in = (const void *)w->in;
+		ssize_t n = read(l->fd, w->in, LOOP_READ_BYTES);
 
-		if (n >= (ssize_t)sizeof(struct fuse_in_header)) {
+		if (n >= (ssize_t)sizeof(*in) && in->opcode == FUSE_INTERRUPT) {
+			keeper_interrupt(l, in);
+		} else if (n >= (ssize_t)sizeof(*in)) {
 			note_request(w);
 			if (!serve(w, (size_t)n))
 				return;
@@ -423,10 +418,15 @@ static void *worker_main(void *arg)
 {
 	struct worker *w = arg;
 	struct loop *l = w->loop;
+	size_t len;
 
 	self = w;
-	while (follow(w))
-		lead(w);
+	while (follow(w, &len)) {
+		if (len)
+			answer(w, len);
+		else
+			lead(w);
+	}
 	mutex_lock(&l->lock);
 	l->running--;
 	mutex_unlock(&l->lock);
@@ -514,8 +514,8 @@ static void free_loop(struct loop *l)
 	free(l);
 }
 
-int loop_start(struct fuse_session *se, unsigned threads, loop_filter filter, void *arg,
-	       struct loop **ret)
+int loop_start(struct fuse_session *se, unsigned threads, loop_filter filter,
+	       loop_too_late too_late, void *arg, struct loop **ret)
 {
 	const bool single = threads == 1;
 	struct loop *l = alloc_loop(se, threads += single);
@@ -527,11 +527,15 @@ int loop_start(struct fuse_session *se, unsigned threads, loop_filter filter, vo
 	if (single)
 		l->max_leaders = 1;
 	l->filter = filter;
+	l->too_late = too_late;
 	l->filter_arg = arg;
 	flags = fcntl(l->fd, F_GETFL);
 	if (l->stop_fd < 0 || l->done_fd < 0 || flags < 0 ||
-	    fcntl(l->fd, F_SETFL, flags | O_NONBLOCK)) {
+	    fcntl(l->fd, F_SETFL, flags | O_NONBLOCK))
 		err = -errno;
+	if (!err)
+		err = keeper_start(l);
+	if (err) {
 		free_loop(l);
 		return err;
 	}
@@ -550,6 +554,8 @@ int loop_start(struct fuse_session *se, unsigned threads, loop_filter filter, vo
 		*ret = l;	/* a request may ask for it as soon as the lock is gone */
 	mutex_unlock(&l->lock);
 	if (!l->nworkers) {
+		loop_stop(l);
+		keeper_end(l);
 		free_loop(l);
 		return err;
 	}
@@ -567,6 +573,7 @@ int loop_join(struct loop *l)
 
 	for (unsigned i = 0; i < l->nworkers; i++)
 		pthread_join(l->workers[i].thread, NULL);
+	keeper_end(l);
 	error = l->error;
 	free_loop(l);
 	return error;

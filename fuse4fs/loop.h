@@ -10,6 +10,8 @@
  *   - when its holder has been busy with one request for longer than a tick: the deputy, one
  *     of the sleepers, looks that often while there is work, so whatever a request may wait
  *     for, the next one is served,
+ *   - goes to the keeper when all wait: what it reads, it keeps until one of them is free
+ *     again, so that who is interrupted is heard (loop_keeper.c),
  *   - and is shared, by two or by as many as half the cores, while requests queue up.
  */
 #ifndef FUSE4FS_LOOP_H
@@ -35,11 +37,17 @@ enum {
 typedef bool (*loop_filter)(void *arg, void *request, size_t len);
 
 /*
+ * A request has been carried out after its caller had been told EINTR, because he was dying:
+ * what the kernel believes from then on may be wrong. May be NULL.
+ */
+typedef void (*loop_too_late)(void *arg, const void *request);
+
+/*
  * Threads that serve the session's descriptor, which becomes non-blocking, until it is
  * unmounted or loop_stop. 0; -ENOMEM, -EAGAIN no thread could be started.
  */
-int loop_start(struct fuse_session *se, unsigned threads, loop_filter filter, void *arg,
-	       struct loop **ret);
+int loop_start(struct fuse_session *se, unsigned threads, loop_filter filter,
+	       loop_too_late too_late, void *arg, struct loop **ret);
 /* Readable when the threads have ended or are about to. */
 int loop_done_fd(const struct loop *l);
 /* Ends the threads as soon as they have answered what they are at. Any thread. */

@@ -52,6 +52,9 @@ bool op_raw(void *arg, void *request, size_t len);
 /* Flags of the request being served that libfuse does not pass on. */
 bool op_kill_suid_wanted(struct server *srv);
 
+/* op_too_late.c: loop_too_late. arg: struct server. */
+void op_too_late(void *arg, const void *request);
+
 /* op_late.c: an error of write-back, and what the next write(2) has to be told (0: nothing) */
 void op_late_note(struct server *srv, fuse_ino_t nodeid, uint32_t ino, int err);
 int op_late_take(struct server *srv, uint32_t ino);

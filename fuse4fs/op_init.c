@@ -26,10 +26,14 @@ enum {
 
 static uint32_t wanted(const struct server *srv)
 {
-	uint32_t want = FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ASYNC_DIO | FUSE_CAP_ASYNC_READ |
+	uint32_t want = FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ASYNC_READ |
 		FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_CACHE_SYMLINKS |
 		FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_IOCTL_DIR | FUSE_CAP_DONT_MASK;
 
+	/* Who waits for direct I/O in pieces cannot be killed, and a network may be long in
+	 * coming back. */
+	if (!srv->device.remote)
+		want |= FUSE_CAP_ASYNC_DIO;
 	if (!srv->opt->readonly)
 		want |= FUSE_CAP_WRITEBACK_CACHE;
 	if (!srv->opt->noacl && !srv->opt->squash_uid && !srv->opt->squash_gid)
@@ -45,7 +49,8 @@ void op_init(void *userdata, struct fuse_conn_info *conn)
 		FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_HANDLE_KILLPRIV;
 	struct server *srv = userdata;
 
-	compat_fuse_want(conn, wanted(srv), refuse);
+	compat_fuse_want(conn, wanted(srv),
+			 refuse | (srv->device.remote ? FUSE_CAP_ASYNC_DIO : 0));
 	if (conn->max_write > LOOP_TRANSFER_MAX)
 		conn->max_write = LOOP_TRANSFER_MAX;
 	if (conn->max_readahead > MAX_READAHEAD)

@@ -141,7 +141,7 @@ static int start_session(struct server *srv, int (*catch_signals)(void), int *re
 		mount_end(srv, true);
 		return err;
 	}
-	err = loop_start(srv->se, threads, filter, srv, &srv->loop);
+	err = loop_start(srv->se, threads, filter, srv->role->too_late, srv, &srv->loop);
 	if (err) {
 		snprintf(why, WHY_BYTES, "cannot start threads: %s", strerror(-err));
 		mount_end(srv, true);

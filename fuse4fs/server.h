@@ -29,6 +29,8 @@ struct server_role {
 	const struct fuse_lowlevel_ops *ops;
 	/* loop_filter on raw requests; arg is the server. */
 	bool (*filter)(void *arg, void *request, size_t len);
+	/* loop_too_late; may be NULL. */
+	void (*too_late)(void *arg, const void *request);
 	/* Adds to the reply to INIT what libfuse cannot say; may be NULL. */
 	void (*amend_init)(struct server *srv, const struct fuse_in_header *in,
 			   struct fuse_init_out *out);

@@ -16,6 +16,7 @@ static int close_fs(struct server *srv)
 const struct server_role server_fs_role = {
 	.ops = &op_table,
 	.filter = op_raw,
+	.too_late = op_too_late,
 	.amend_init = op_amend_init,
 	.open = open_fs,
 	.close = close_fs,
