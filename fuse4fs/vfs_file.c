@@ -171,7 +171,7 @@ static ssize_t write_rest(struct vfs_file *f, const uint8_t *buf, size_t len, ui
 	size_t done = n > 0 ? (size_t)n : 0;
 
 	while (n > 0 && done < len) {
-		n = file_write(f->inode, buf + done, len - done, off + done, f->root);
+		n = file_write_back(f->inode, buf + done, len - done, off + done, f->root);
 		done += n > 0 ? (size_t)n : 0;
 	}
 	if (done == len)

@@ -130,6 +130,10 @@ echo x >imm; chattr +i imm
 (echo y >imm) 2>/dev/null && fail "immutable file was written"
 rm -f imm 2>/dev/null && fail "immutable file was removed"
 chattr -i imm && rm imm || fail "chattr -i"
+# What the kernel's cache took is written, whatever the file has become meanwhile.
+exec 9>imm; head -c 50000 /dev/zero >&9; chattr +i imm; echo x >&9
+sync imm || fail "fsync of a file that has become immutable"
+exec 9>&-; chattr -i imm; [ "$(tail -c 2 imm)" = x ] || fail "data of a file that became immutable is lost"
 echo x >app; chattr +a app
 (echo y >app) 2>/dev/null && fail "append-only file was truncated"
 echo y >>app || fail "append-only file cannot be appended to"
