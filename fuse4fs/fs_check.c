@@ -7,38 +7,17 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "csum.h"
 #include "feature.h"
+#include "why.h"
 
 enum {
 	MAX_LOG_BLOCK = 6,		/* 64 KiB */
 	MIN_BLOCKS_PER_GROUP = 64,	/* mke2fs makes no less than 256 */
 	MAX_DESC_TABLE = 256 << 20,	/* bytes: 512 TiB in 4 KiB blocks */
 };
-
-/* Where a sentence for the user goes. */
-struct why {
-	char *text;
-	size_t len;
-};
-
-/* Compilers see through a macro what a variadic function returns. */
-#define bad(why, err, ...) (explain((why), __VA_ARGS__), (err))
-
-static void explain(const struct why *why, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static void explain(const struct why *why, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why->text, why->len, fmt, ap);
-	va_end(ap);
-}
 
 /* Host-order copies of the fields the checks need. */
 struct geometry {
@@ -58,18 +37,19 @@ static int check_identity(const struct ext2_super_block *sb, const struct why *w
 	uint32_t rev = le32toh(sb->s_rev_level);
 
 	if (le16toh(sb->s_magic) != EXT2_SUPER_MAGIC)
-		return bad(why, -EINVAL, "no ext2, ext3 or ext4 file system found");
+		return why_fail(why, -EINVAL, "no ext2, ext3 or ext4 file system found");
 	if (rev > EXT2_DYNAMIC_REV)
-		return bad(why, -EOPNOTSUPP, "revision %" PRIu32 " is not known; use a newer version",
-			   rev);
+		return why_fail(why, -EOPNOTSUPP, "revision %" PRIu32 " is not known; use a newer version",
+				rev);
 	if (!(le32toh(sb->s_feature_ro_compat) & EXT4_FEATURE_RO_COMPAT_METADATA_CSUM))
 		return 0;
 	if (sb->s_checksum_type != EXT2_CRC32C_CHKSUM)
-		return bad(why, -EOPNOTSUPP, "checksum type %u is not known; mount it with the kernel's ext4",
-			   sb->s_checksum_type);
+		return why_fail(why, -EOPNOTSUPP,
+				"checksum type %u is not known; mount it with the kernel's ext4",
+				sb->s_checksum_type);
 	if (csum_crc32c(~0U, sb, offsetof(struct ext2_super_block, s_checksum)) !=
 	    le32toh(sb->s_checksum))
-		return bad(why, -EUCLEAN, "the superblock's checksum is wrong; run e2fsck");
+		return why_fail(why, -EUCLEAN, "the superblock's checksum is wrong; run e2fsck");
 	return 0;
 }
 
@@ -85,10 +65,10 @@ static int check_features(const struct ext2_super_block *sb, bool readonly,
 	journal = g->compat & EXT3_FEATURE_COMPAT_HAS_JOURNAL;
 	external = journal && !le32toh(sb->s_journal_inum);
 	if (external && !readonly)
-		return bad(why, -EROFS,
-			   "its journal is on another device, which is not supported; mount it read-only (-o ro), or bring the journal inside with tune2fs -O ^has_journal and tune2fs -j");
+		return why_fail(why, -EROFS,
+				"its journal is on another device, which is not supported; mount it read-only (-o ro), or bring the journal inside with tune2fs -O ^has_journal and tune2fs -j");
 	if (!journal && !readonly && (g->incompat & EXT3_FEATURE_INCOMPAT_RECOVER))
-		return bad(why, -EUCLEAN, "it needs recovery but has no journal; run e2fsck");
+		return why_fail(why, -EUCLEAN, "it needs recovery but has no journal; run e2fsck");
 	g->bigalloc = g->ro_compat & EXT4_FEATURE_RO_COMPAT_BIGALLOC;
 	return feature_check(g->compat, g->incompat, g->ro_compat, readonly, why->text,
 			     why->len);
@@ -103,24 +83,24 @@ static int check_blocks(const struct ext2_super_block *sb, struct geometry *g,
 	bool is64 = g->incompat & EXT4_FEATURE_INCOMPAT_64BIT;
 
 	if (log_bs > MAX_LOG_BLOCK)
-		return bad(why, -EUCLEAN, "superblock: block size 2^%" PRIu32 " is not valid",
-			   log_bs + 10);
+		return why_fail(why, -EUCLEAN, "superblock: block size 2^%" PRIu32 " is not valid",
+				log_bs + 10);
 	g->block_size = 1024U << log_bs;
 	if (g->bigalloc ? log_cs < log_bs || log_cs > log_bs + 15 : log_cs != log_bs)
-		return bad(why, -EUCLEAN, "superblock: cluster size is not valid");
+		return why_fail(why, -EUCLEAN, "superblock: cluster size is not valid");
 	if (first != (log_bs == 0) && !(g->bigalloc && first == 0))
-		return bad(why, -EUCLEAN, "superblock: first data block %" PRIu32 " is not valid",
-			   first);
+		return why_fail(why, -EUCLEAN, "superblock: first data block %" PRIu32 " is not valid",
+				first);
 	g->blocks = le32toh(sb->s_blocks_count);
 	if (is64)
 		g->blocks |= (uint64_t)le32toh(sb->s_blocks_count_hi) << 32;
 	if (g->blocks <= first + 1 || g->blocks >> 48)
-		return bad(why, -EUCLEAN, "superblock: %" PRIu64 " blocks is not valid", g->blocks);
+		return why_fail(why, -EUCLEAN, "superblock: %" PRIu64 " blocks is not valid", g->blocks);
 	g->desc_size = is64 ? le16toh(sb->s_desc_size) : EXT2_MIN_DESC_SIZE;
 	if (is64 && (g->desc_size < EXT2_MIN_DESC_SIZE_64BIT || !is_power_of_2(g->desc_size) ||
 		     g->desc_size > MIN(g->block_size, (uint32_t)EXT2_MAX_DESC_SIZE)))
-		return bad(why, -EUCLEAN, "superblock: descriptor size %" PRIu32 " is not valid",
-			   g->desc_size);
+		return why_fail(why, -EUCLEAN, "superblock: descriptor size %" PRIu32 " is not valid",
+				g->desc_size);
 	return 0;
 }
 
@@ -132,17 +112,17 @@ static int check_inodes(const struct ext2_super_block *sb, struct geometry *g,
 	g->inode_size = dynamic ? le16toh(sb->s_inode_size) : EXT2_GOOD_OLD_INODE_SIZE;
 	if (g->inode_size < EXT2_GOOD_OLD_INODE_SIZE || !is_power_of_2(g->inode_size) ||
 	    g->inode_size > g->block_size)
-		return bad(why, -EUCLEAN, "superblock: inode size %" PRIu32 " is not valid",
-			   g->inode_size);
+		return why_fail(why, -EUCLEAN, "superblock: inode size %" PRIu32 " is not valid",
+				g->inode_size);
 	g->inodes_per_group = le32toh(sb->s_inodes_per_group);
 	if (g->inodes_per_group < g->block_size / g->inode_size ||
 	    g->inodes_per_group > g->block_size * 8)
-		return bad(why, -EUCLEAN, "superblock: %" PRIu32 " inodes per group is not valid",
-			   g->inodes_per_group);
+		return why_fail(why, -EUCLEAN, "superblock: %" PRIu32 " inodes per group is not valid",
+				g->inodes_per_group);
 	if (dynamic && (le32toh(sb->s_first_ino) < EXT2_GOOD_OLD_FIRST_INO ||
 			le32toh(sb->s_first_ino) > le32toh(sb->s_inodes_count)))
-		return bad(why, -EUCLEAN, "superblock: first inode %" PRIu32 " is not valid",
-			   le32toh(sb->s_first_ino));
+		return why_fail(why, -EUCLEAN, "superblock: first inode %" PRIu32 " is not valid",
+				le32toh(sb->s_first_ino));
 	return 0;
 }
 
@@ -156,26 +136,26 @@ static int check_groups(const struct ext2_super_block *sb, struct geometry *g,
 	if (!g->bigalloc)
 		clusters = per;
 	if (!clusters || clusters > bits || clusters % 8 || per < MIN_BLOCKS_PER_GROUP)
-		return bad(why, -EUCLEAN, "superblock: %" PRIu32 " blocks per group is not valid",
-			   per);
+		return why_fail(why, -EUCLEAN, "superblock: %" PRIu32 " blocks per group is not valid",
+				per);
 	if (g->bigalloc && per != (uint64_t)clusters << (le32toh(sb->s_log_cluster_size) -
 							 le32toh(sb->s_log_block_size)))
-		return bad(why, -EUCLEAN, "superblock: clusters per group is not valid");
+		return why_fail(why, -EUCLEAN, "superblock: clusters per group is not valid");
 	g->blocks_per_group = per;
 	g->ngroups = div_up(g->blocks - le32toh(sb->s_first_data_block), per);
 	if (g->ngroups * g->desc_size > MAX_DESC_TABLE)
-		return bad(why, -EUCLEAN, "superblock: %" PRIu64 " block groups are too many",
-			   g->ngroups);
+		return why_fail(why, -EUCLEAN, "superblock: %" PRIu64 " block groups are too many",
+				g->ngroups);
 	if (g->ngroups * g->inodes_per_group != le32toh(sb->s_inodes_count))
-		return bad(why, -EUCLEAN, "superblock: %" PRIu32 " inodes in %" PRIu64
-			   " groups of %" PRIu32 " is not valid", le32toh(sb->s_inodes_count),
-			   g->ngroups, g->inodes_per_group);
+		return why_fail(why, -EUCLEAN, "superblock: %" PRIu32 " inodes in %" PRIu64
+				" groups of %" PRIu32 " is not valid", le32toh(sb->s_inodes_count),
+				g->ngroups, g->inodes_per_group);
 	desc_blocks = div_up(g->ngroups, g->block_size / g->desc_size);
 	if ((g->incompat & EXT2_FEATURE_INCOMPAT_META_BG) &&
 	    le32toh(sb->s_first_meta_bg) > desc_blocks)
-		return bad(why, -EUCLEAN, "superblock: first meta block group is not valid");
+		return why_fail(why, -EUCLEAN, "superblock: first meta block group is not valid");
 	if (le16toh(sb->s_reserved_gdt_blocks) > g->block_size / 4)
-		return bad(why, -EUCLEAN, "superblock: reserved descriptor blocks are not valid");
+		return why_fail(why, -EUCLEAN, "superblock: reserved descriptor blocks are not valid");
 	return 0;
 }
 
@@ -202,8 +182,8 @@ int fs_check_super(const struct ext2_super_block *sb, uint64_t dev_size, bool re
 	if (ret)
 		return ret;
 	if (g.blocks > dev_size / g.block_size)
-		return bad(&why, -EUCLEAN, "the file system has %" PRIu64 " bytes but the device only %"
-			   PRIu64 "; it is cut short", g.blocks * g.block_size, dev_size);
+		return why_fail(&why, -EUCLEAN, "the file system has %" PRIu64 " bytes but the device only %"
+				PRIu64 "; it is cut short", g.blocks * g.block_size, dev_size);
 	return 0;
 }
 

@@ -8,7 +8,6 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "blkdev.h"
@@ -22,31 +21,12 @@
 #include "recover.h"
 #include "super.h"
 #include "txn.h"
+#include "why.h"
 
 enum { SUPER_OFF = 1024, DEFAULT_CACHE = 32 << 20, OVERLAY_MAX = 1 << 30 };
 
-/* Where the sentence for the user goes; the first one counts. */
-struct why {
-	char *text;
-	size_t len;
-};
-
-/* Compilers see through a macro what a variadic function returns. */
-#define explain(why, err, ...) (explain_first((why), __VA_ARGS__), (err))
-
-static void explain_first(const struct why *why, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static void explain_first(const struct why *why, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (why->text[0])
-		return;
-	va_start(ap, fmt);
-	vsnprintf(why->text, why->len, fmt, ap);
-	va_end(ap);
-}
+/* Of several sentences the first one counts. */
+#define explain(why, err, ...) ((why)->text[0] ? (err) : why_fail((why), (err), __VA_ARGS__))
 
 static void close_codec(struct fs *fs)
 {
@@ -357,7 +337,7 @@ int fs_open(struct blkdev *dev, const struct fs_options *opt, struct fs **ret_fs
 	mutex_init(&fs->log_lock);
 	ret = open_steps(fs, &why);
 	if (ret) {
-		explain_first(&why, "%s", strerror(-ret));
+		(void)explain(&why, ret, "%s", strerror(-ret));
 		(void)fs_free(fs);
 		return ret;
 	}

@@ -7,7 +7,6 @@
 #include <limits.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,6 +15,7 @@
 
 #include "crypto/secret.h"
 #include "terminal.h"
+#include "why.h"
 
 enum { PIECE = 4096, PROMPT_BYTES = PATH_MAX + 64 };
 
@@ -26,25 +26,6 @@ struct bytes {
 	char *mem;		/* room bytes, or NULL */
 	size_t len, room;
 };
-
-struct why {
-	char *text;
-	size_t len;
-};
-
-#define bad(why, err, ...) (explain((why), __VA_ARGS__), (err))
-
-static void explain(const struct why *why, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static void explain(const struct why *why, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why->text, why->len, fmt, ap);
-	va_end(ap);
-}
 
 static int make_room(struct bytes *b, size_t room)
 {
@@ -148,13 +129,13 @@ static int explain_keyfile(const struct keysource *src, int err, const struct wh
 {
 	switch (err) {
 	case -E2BIG:
-		return bad(why, err, "keyfile=%s: has more than 8 MiB; say with keyfile-size= how "
-			   "much of it is the key", src->keyfile);
+		return why_fail(why, err, "keyfile=%s: has more than 8 MiB; say with keyfile-size= how "
+				"much of it is the key", src->keyfile);
 	case -ENODATA:
-		return bad(why, err, "keyfile=%s: has less than keyfile-offset= and keyfile-size= "
-			   "ask for", src->keyfile);
+		return why_fail(why, err, "keyfile=%s: has less than keyfile-offset= and keyfile-size= "
+				"ask for", src->keyfile);
 	default:
-		return bad(why, err, "keyfile=%s: %s", src->keyfile, strerror(-err));
+		return why_fail(why, err, "keyfile=%s: %s", src->keyfile, strerror(-err));
 	}
 }
 
@@ -169,7 +150,7 @@ static int read_keyfile(const struct keysource *src, struct bytes *b, const stru
 	if (!err)
 		err = read_all(fd, src->keyfile_len, b);
 	if (!err && !b->len)
-		err = bad(why, -ECANCELED, "keyfile=%s: there is no key in it", src->keyfile);
+		err = why_fail(why, -ECANCELED, "keyfile=%s: there is no key in it", src->keyfile);
 	else if (err)
 		explain_keyfile(src, err, why);
 	if (!is_stdin)
@@ -182,10 +163,10 @@ static int read_descriptor(int fd, const char *name, struct bytes *b, const stru
 	int err = read_line(fd, b);
 
 	if (err == -ECANCELED)
-		return bad(why, err, "no passphrase came from %s", name);
+		return why_fail(why, err, "no passphrase came from %s", name);
 	if (err == -E2BIG)
-		return bad(why, err, "the passphrase from %s is longer than 8 MiB", name);
-	return err ? bad(why, err, "%s: %s", name, strerror(-err)) : 0;
+		return why_fail(why, err, "the passphrase from %s is longer than 8 MiB", name);
+	return err ? why_fail(why, err, "%s: %s", name, strerror(-err)) : 0;
 }
 
 static int ask_terminal(const struct keysource *src, struct bytes *b, const struct why *why)
@@ -198,11 +179,11 @@ static int ask_terminal(const struct keysource *src, struct bytes *b, const stru
 	snprintf(prompt, sizeof(prompt), "Enter passphrase for %s: ", src->image);
 	err = terminal_ask(prompt, false, b->mem, KEYSOURCE_LINE_MAX + 1, &b->len);
 	if (err == -ENODATA)
-		return bad(why, -ECANCELED, "no passphrase was given");
+		return why_fail(why, -ECANCELED, "no passphrase was given");
 	if (err == -E2BIG)
-		return bad(why, err, "the passphrase is longer than %d bytes; put it into a file "
-			   "(keyfile=)", KEYSOURCE_LINE_MAX);
-	return err ? bad(why, err, "cannot ask on the terminal: %s", strerror(-err)) : 0;
+		return why_fail(why, err, "the passphrase is longer than %d bytes; put it into a file "
+				"(keyfile=)", KEYSOURCE_LINE_MAX);
+	return err ? why_fail(why, err, "cannot ask on the terminal: %s", strerror(-err)) : 0;
 }
 
 /* Starts the agent's client with a pipe as its output. */
@@ -240,17 +221,17 @@ static int ask_agent(const struct keysource *src, struct bytes *b, const struct 
 
 	err = start_agent(src, &pid, &fd);
 	if (err)
-		return bad(why, -ENXIO, "a passphrase is needed, but there is no terminal, no piped "
-			   "input and no %s; give keyfile= or passfd=", agent_program);
+		return why_fail(why, -ENXIO, "a passphrase is needed, but there is no terminal, no piped "
+				"input and no %s; give keyfile= or passfd=", agent_program);
 	err = read_line(fd, b);
 	close(fd);
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
-			return bad(why, -errno, "%s: %s", agent_program, strerror(errno));
+			return why_fail(why, -errno, "%s: %s", agent_program, strerror(errno));
 	if (!WIFEXITED(status) || WEXITSTATUS(status) || err == -ECANCELED)
-		return bad(why, -ECANCELED, "no passphrase was given: %s was not answered",
-			   agent_program);
-	return err ? bad(why, err, "%s: %s", agent_program, strerror(-err)) : 0;
+		return why_fail(why, -ECANCELED, "no passphrase was given: %s was not answered",
+				agent_program);
+	return err ? why_fail(why, err, "%s: %s", agent_program, strerror(-err)) : 0;
 }
 
 static bool stdin_is_piped(void)
@@ -308,7 +289,7 @@ int keysource_read(const struct keysource *src, void **ret, size_t *ret_len, cha
 	if (!err)
 		err = read_from(src, &b, &why);
 	if (err == -ENOMEM)
-		explain(&why, "not enough memory for the passphrase");
+		why_say(&why, "not enough memory for the passphrase");
 	if (err) {
 		secret_free(b.mem);
 		return err;
