@@ -10,8 +10,9 @@
  * use different parts of it do not know of each other. So whoever touches part of a
  * sector holds that sector's stripe over the lower device, shared to read, exclusive to
  * write. A transfer has at most two such sectors, its first and its last; their stripes are
- * taken in ascending order. Whole sectors need no stripe: who overlaps them overlaps the
- * caller, who orders that (blkdev.h).
+ * taken in ascending order. A writer who waits for a stripe goes before readers who come later,
+ * or they could keep it waiting for ever. Whole sectors need no stripe: who overlaps them
+ * overlaps the caller, who orders that (blkdev.h).
  */
 #include "crypt_dev.h"
 
@@ -112,15 +113,26 @@ static struct held stripes_of(const struct crypt_dev *c, uint64_t off, uint64_t 
 	return a < b ? (struct held){ a, b } : (struct held){ b, a };
 }
 
+/* Who holds it may be waiting for the device, so waiting for him is, too. */
+static void lock_stripe(struct crypt_dev *c, int stripe, bool exclusive)
+{
+	pthread_rwlock_t *lock = &c->stripes[stripe];
+
+	if (exclusive ? !pthread_rwlock_trywrlock(lock) : !pthread_rwlock_tryrdlock(lock))
+		return;
+	blkdev_about_to_wait(&c->dev);
+	if (exclusive)
+		pthread_rwlock_wrlock(lock);
+	else
+		pthread_rwlock_rdlock(lock);
+}
+
 static void lock_stripes(struct crypt_dev *c, struct held held, bool exclusive)
 {
-	int (*lock)(pthread_rwlock_t *) = exclusive ? pthread_rwlock_wrlock
-						    : pthread_rwlock_rdlock;
-
 	if (held.first >= 0)
-		lock(&c->stripes[held.first]);
+		lock_stripe(c, held.first, exclusive);
 	if (held.second >= 0)
-		lock(&c->stripes[held.second]);
+		lock_stripe(c, held.second, exclusive);
 }
 
 static void unlock_stripes(struct crypt_dev *c, struct held held)
@@ -194,10 +206,17 @@ static int read_parts(struct crypt_dev *c, struct worker *w, read_fn read, uint8
 	return err;
 }
 
-/* One decrypted sector, the one that holds off. */
+/* One decrypted sector, the one that holds off. A short write is taken not to wait, but the
+ * read that it needs may. */
 static int fill_sector(struct crypt_dev *c, struct worker *w, uint8_t *sector, uint64_t off)
 {
-	return read_whole(c, w, blkdev_read, sector, c->map.sector_len, round_down(c, off));
+	const size_t len = c->map.sector_len;
+	int err = read_whole(c, w, blkdev_read_nowait, sector, len, round_down(c, off));
+
+	if (err != -EAGAIN)
+		return err;
+	blkdev_about_to_wait(&c->dev);
+	return read_whole(c, w, blkdev_read, sector, len, round_down(c, off));
 }
 
 /* The sectors touched fit the buffer; their ends that the caller leaves alone are read. */
@@ -335,6 +354,17 @@ static void crypt_uncache(struct blkdev *dev, uint64_t off, uint64_t len)
 	blkdev_uncache(c->lower, c->map.off + start, end - start);
 }
 
+static void init_stripes(struct crypt_dev *c)
+{
+	pthread_rwlockattr_t attr;
+
+	pthread_rwlockattr_init(&attr);
+	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	for (int i = 0; i < STRIPES; i++)
+		pthread_rwlock_init(&c->stripes[i], &attr);
+	pthread_rwlockattr_destroy(&attr);
+}
+
 static void dev_free(struct crypt_dev *c)
 {
 	for (int i = 0; i < STRIPES; i++)
@@ -383,8 +413,7 @@ int crypt_dev_new(const struct cipher_spec *spec, const void *key, const struct 
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return -ENOMEM;
-	for (int i = 0; i < STRIPES; i++)
-		pthread_rwlock_init(&c->stripes[i], NULL);
+	init_stripes(c);
 	err = cipher_pool_new(spec, key, &c->pool);
 	if (err) {
 		dev_free(c);

@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -286,6 +288,35 @@ static void what_would_wait_below_would_wait_here(void **state)
 	assert_int_equal(blkdev_close(dev), 0);
 }
 
+static void count_wait(void *arg)
+{
+	++*(unsigned *)arg;
+}
+
+/* Who owns the device hears of a wait inside a short write, which by itself is none. */
+static void parts_of_a_sector_announce_their_wait(void **state)
+{
+	struct crypt_map map = map_of(4096);
+	struct blkdev *mem = new_mem(), *dev = over(mem, "aes-xts-plain64", &map);
+	struct blkdev_ops ops = *mem->ops;
+	uint8_t buf[8192] = { 0 };
+	unsigned waits = 0;
+
+	dev->before_wait = count_wait;
+	dev->before_wait_arg = &waits;
+	assert_int_equal(blkdev_write(dev, buf, 100, 50), 0);
+	assert_int_equal(waits, 0);
+	ops.read_nowait = no_nowait;
+	mem->ops = &ops;
+	assert_int_equal(blkdev_write(dev, buf, 8192, 4096), 0);
+	assert_int_equal(waits, 0);
+	assert_int_equal(blkdev_write(dev, buf, 100, 50), 0);
+	assert_int_equal(waits, 1);
+	assert_int_equal(blkdev_write(dev, buf, 8192, 50), 0);
+	assert_int_equal(waits, 3);
+	assert_int_equal(blkdev_close(dev), 0);
+}
+
 /* ---- threads ---- */
 
 struct share {
@@ -351,6 +382,49 @@ static void parts_of_a_sector_are_safe_between_threads(void **state)
 	}
 }
 
+/* Readers of one sector overlap for as long as they like: its writer must come in between. */
+enum { READS_MAX = 400, READ_US = 2000 };
+
+struct crowd {
+	struct blkdev *dev;
+	atomic_bool written;
+	atomic_int patient;		/* readers that saw the writer's end */
+};
+
+static void *read_until_written(void *arg)
+{
+	struct crowd *crowd = arg;
+	uint8_t buf[10];
+	int n = 0;
+
+	while (n < READS_MAX && !atomic_load(&crowd->written))
+		n += blkdev_read(crowd->dev, buf, sizeof(buf), 7) ? READS_MAX : 1;
+	atomic_fetch_add(&crowd->patient, n < READS_MAX);
+	return NULL;
+}
+
+static void a_writer_of_part_of_a_sector_does_not_starve(void **state)
+{
+	const struct dev_delay_times slow = { .read_us = READ_US };
+	struct crypt_map map = map_of(4096);
+	struct blkdev *delay;
+	struct crowd crowd = { .dev = NULL };
+	pthread_t readers[THREADS];
+
+	assert_int_equal(dev_delay_open(new_mem(), true, &slow, &delay), 0);
+	crowd.dev = over(delay, "aes-xts-plain64", &map);
+	for (int i = 0; i < THREADS; i++) {
+		assert_int_equal(pthread_create(&readers[i], NULL, read_until_written, &crowd), 0);
+		usleep(READ_US / THREADS);
+	}
+	assert_int_equal(blkdev_write(crowd.dev, "x", 1, 9), 0);
+	atomic_store(&crowd.written, true);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(readers[i], NULL);
+	assert_int_equal(atomic_load(&crowd.patient), THREADS);
+	assert_int_equal(blkdev_close(crowd.dev), 0);
+}
+
 static void *rewrite_own_quarter(void *arg)
 {
 	struct share *s = arg;
@@ -401,7 +475,9 @@ int main(void)
 		cmocka_unit_test(small_transfers_are_few_below),
 		cmocka_unit_test(lower_errors_come_back),
 		cmocka_unit_test(what_would_wait_below_would_wait_here),
+		cmocka_unit_test(parts_of_a_sector_announce_their_wait),
 		cmocka_unit_test(parts_of_a_sector_are_safe_between_threads),
+		cmocka_unit_test(a_writer_of_part_of_a_sector_does_not_starve),
 		cmocka_unit_test(threads_have_ciphers_of_their_own),
 	};
 
