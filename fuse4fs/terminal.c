@@ -4,8 +4,8 @@
  *
  * The signals that would leave a terminal without echo behind are blocked while echo is off
  * and watched through a signalfd, which is never read: the signal stays pending and takes its
- * usual effect when the mask is put back, which is after the terminal has been. SIGTTOU and
- * SIGTTIN are not among them: they are what keeps a background process off the terminal.
+ * usual effect when the mask is put back, which is after the terminal has been. They are all
+ * signals but those in `unwatched`, and what the process ignores.
  */
 #include "terminal.h"
 
@@ -132,13 +132,22 @@ static int ask_once(int fd, int signals, const char *prompt, bool echo, char *bu
 	return err ? err : err2;
 }
 
+/* SIGTTOU and SIGTTIN keep a background process off the terminal; some have no effect; the rest
+ * say that this program is broken and must be heard at once. */
+static const int unwatched[] = { SIGTTOU, SIGTTIN, SIGCHLD, SIGCONT, SIGURG, SIGWINCH, SIGSEGV,
+				 SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS };
+
 static void watched_signals(sigset_t *set)
 {
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGALRM };
+	struct sigaction action;
 
-	sigemptyset(set);
-	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-		sigaddset(set, signals[i]);
+	sigfillset(set);
+	for (size_t i = 0; i < sizeof(unwatched) / sizeof(unwatched[0]); i++)
+		sigdelset(set, unwatched[i]);
+	/* An ignored signal would stay pending as long as it is blocked. */
+	for (int sig = 1; sig <= SIGRTMAX; sig++)
+		if (!sigaction(sig, NULL, &action) && action.sa_handler == SIG_IGN)
+			sigdelset(set, sig);
 }
 
 int terminal_ask(const char *prompt, bool echo, char *buf, size_t size, size_t *ret_len)

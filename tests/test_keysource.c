@@ -392,6 +392,42 @@ static void test_terminal_interrupted(void **state)
 	}
 }
 
+static void test_terminal_killed(void **state)
+{
+	const int signals[] = { SIGHUP, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF,
+				SIGPIPE, SIGPOLL, SIGXCPU, SIGABRT, SIGRTMIN, SIGRTMAX };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		struct person p = start_asker("");
+		int status;
+
+		prompt(&p);
+		kill(p.pid, signals[i]);
+		status = finish(&p);
+		assert_true(WIFSIGNALED(status));
+		assert_int_equal(WTERMSIG(status), signals[i]);
+	}
+}
+
+/* What has no effect otherwise has none here. */
+static void test_terminal_undisturbed(void **state)
+{
+	struct person p;
+
+	(void)state;
+	signal(SIGUSR1, SIG_IGN);
+	p = start_asker("my secret");
+	signal(SIGUSR1, SIG_DFL);
+	prompt(&p);
+	type(&p, "my sec");
+	kill(p.pid, SIGUSR1);
+	kill(p.pid, SIGWINCH);
+	kill(p.pid, SIGCHLD);
+	type(&p, "ret\n");
+	assert_int_equal(finish(&p), 0);
+}
+
 static void test_terminal_stopped(void **state)
 {
 	struct person p = start_asker("again");
@@ -421,6 +457,8 @@ int main(void)
 		cmocka_unit_test(test_terminal),
 		cmocka_unit_test(test_terminal_line_too_long),
 		cmocka_unit_test(test_terminal_interrupted),
+		cmocka_unit_test(test_terminal_killed),
+		cmocka_unit_test(test_terminal_undisturbed),
 		cmocka_unit_test(test_terminal_stopped),
 	};
 
