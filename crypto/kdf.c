@@ -45,18 +45,25 @@ int kdf_find(const char *name)
 	return -EOPNOTSUPP;
 }
 
+/* Every block of output takes all iterations. */
+static uint64_t pbkdf2_total(const struct kdf *kdf, size_t out_len)
+{
+	size_t digest_len = hash_len(kdf->hash);
+
+	return kdf->iterations * ((out_len + digest_len - 1) / digest_len);
+}
+
 static int check_pbkdf2(const struct kdf *kdf, const struct luks_limits *limits,
 			size_t out_len, char *why, size_t why_len)
 {
-	size_t digest_len = hash_len(kdf->hash);
-	uint64_t blocks = (out_len + digest_len - 1) / digest_len, total;
+	uint64_t total;
 
 	if (!kdf->iterations || kdf->iterations > UINT32_MAX) {
 		snprintf(why, why_len, "pbkdf2 with %llu iterations is not defined",
 			 (unsigned long long)kdf->iterations);
 		return -EINVAL;
 	}
-	total = kdf->iterations * blocks;
+	total = pbkdf2_total(kdf, out_len);
 	if (total > limits->pbkdf2_iterations) {
 		snprintf(why, why_len, "pbkdf2 wants %llu iterations, the limit is %llu",
 			 (unsigned long long)total,
@@ -127,6 +134,13 @@ int kdf_check(const struct kdf *kdf, const struct luks_limits *limits, size_t ou
 	if (kdf->type == KDF_PBKDF2)
 		return check_pbkdf2(kdf, limits, out_len, why, why_len);
 	return check_argon2(kdf, limits, why, why_len);
+}
+
+unsigned kdf_share(const struct kdf *kdf, const struct luks_limits *limits, size_t out_len)
+{
+	if (kdf->type == KDF_PBKDF2)
+		return (unsigned)(pbkdf2_total(kdf, out_len) / (limits->pbkdf2_iterations / 1000 + 1));
+	return (unsigned)(kdf->iterations * kdf->memory_kib / (limits->argon2_cost_kib / 1000 + 1));
 }
 
 /* HMAC pads its key with zeros: the empty one, which libgcrypt may refuse, equals one zero. */

@@ -40,6 +40,9 @@ int kdf_find(const char *name);
 int kdf_check(const struct kdf *kdf, const struct luks_limits *limits, size_t out_len,
 	      char *why, size_t why_len);
 
+/* What deriving out_len bytes costs, in thousandths of the limit; kdf_check has agreed. */
+unsigned kdf_share(const struct kdf *kdf, const struct luks_limits *limits, size_t out_len);
+
 /* Whether Argon2 takes an empty passphrase: libgcrypt 1.11 does. */
 int kdf_takes_empty(void);
 

@@ -35,9 +35,13 @@ enum {
 	LUKS_NAME_LEN = 64,		/* cipher and hash names, with the final 0 */
 	LUKS_WHY_LEN = 256,		/* a `why` this long is never cut */
 	LUKS_ANY_KEYSLOT = -1,
+	LUKS_COST_OF_ALL = 8,		/* 32 keyslots of a quarter of the limits */
 };
 
-/* What a passphrase may cost per keyslot. A slot that wants more is refused before it starts. */
+/*
+ * What a passphrase may cost per keyslot. A slot that wants more is refused before it starts, and
+ * so is one that would make all that are tried in a row cost more than LUKS_COST_OF_ALL such.
+ */
 struct luks_limits {
 	uint64_t kdf_memory_kib;	/* Argon2's memory; also never more than the machine has */
 	uint64_t argon2_cost_kib;	/* Argon2's memory times its passes */

@@ -23,6 +23,7 @@ struct attempt {
 	size_t pass_len;
 	const struct luks_notice *notice;
 	unsigned tried;			/* slots whose digest said no */
+	unsigned spent;			/* thousandths of the limits for one slot */
 	int left_out;			/* 0, or why the first slot was left out */
 	char why[LUKS_WHY_LEN];
 };
@@ -170,6 +171,24 @@ static bool usable(struct attempt *a, unsigned index, bool asked_for)
 	return !err;
 }
 
+/* A header can hold 32 slots that each take as long as one may: their sum has a bound, too. */
+static bool afford(struct attempt *a, unsigned index)
+{
+	const struct luks *luks = a->luks;
+	const struct luks_slot *slot = &luks->slots[index];
+	const struct luks_digest *digest = &luks->digests[luks->data_digest];
+	unsigned cost = kdf_share(&slot->kdf, &luks->limits, slot->area.key_len) +
+			kdf_share(&digest->kdf, &luks->limits, digest->len);
+
+	if (a->spent + cost > LUKS_COST_OF_ALL * 1000) {
+		leave_out(a, -E2BIG, luks->info.keyslots[index].number, "the keyslots before it used "
+			  "up what all together may cost; name it to try it alone");
+		return false;
+	}
+	a->spent += cost;
+	return true;
+}
+
 /* Whether luks_unlock with this keyslot or LUKS_ANY_KEYSLOT means the slot at all. */
 static bool meant(const struct luks_keyslot_info *k, int keyslot)
 {
@@ -188,7 +207,7 @@ static int try_slots(struct attempt *a, int keyslot, enum luks_priority priority
 
 		if (!meant(k, keyslot) || (keyslot == LUKS_ANY_KEYSLOT && k->priority != priority))
 			continue;
-		if (!usable(a, i, keyslot != LUKS_ANY_KEYSLOT))
+		if (!usable(a, i, keyslot != LUKS_ANY_KEYSLOT) || !afford(a, i))
 			continue;
 		err = try_slot(a, i, ret);
 		if (!err)
@@ -260,7 +279,8 @@ int luks_unlock(const struct luks *luks, struct blkdev *header, const void *pass
 		int keyslot, const struct luks_notice *notice, struct luks_key **ret_key, char *why,
 		size_t why_len)
 {
-	struct attempt a = { luks, header, pass, pass_len, notice, 0, 0, "" };
+	struct attempt a = { .luks = luks, .header = header, .pass = pass, .pass_len = pass_len,
+			     .notice = notice };
 	int err = check_container(luks, pass_len, why, why_len);
 
 	if (err)

@@ -40,6 +40,19 @@ static bool lock_pages(void *map, size_t map_len)
 	return mlock2(map, map_len, MLOCK_ONFAULT) == 0;
 }
 
+bool secret_lockable(size_t len)
+{
+	/* cppcheck-suppress invalidFunctionArg ; -1 is what an anonymous mapping takes */
+	void *map = mmap(NULL, len, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	bool can;
+
+	if (map == MAP_FAILED)
+		return false;
+	can = mlock2(map, len, MLOCK_ONFAULT) == 0;
+	munmap(map, len);
+	return can;
+}
+
 void *secret_new(size_t len)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE), map_len;

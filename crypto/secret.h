@@ -26,6 +26,8 @@ void secret_free(void *secret);
 size_t secret_len(const void *secret);
 /* Whether the pages cannot be swapped out; false tells the user to raise `ulimit -l`. */
 bool secret_is_locked(const void *secret);
+/* Whether len bytes more could be locked now, touching none. */
+bool secret_lockable(size_t len);
 /* Overwrites len bytes anywhere in a way the compiler keeps. */
 void secret_wipe(void *buf, size_t len);
 /* Equal or not, in a time that depends on len alone. */

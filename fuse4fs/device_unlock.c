@@ -24,8 +24,10 @@
 #include "keysource.h"
 #include "transport/file.h"
 
-enum { SUPER_MAGIC_OFF = 1024 + 56, SUPER_MAGIC = 0xef53, KIB = 1024,
-       STACK_BYTES = 128 << 10 };
+enum {
+	SUPER_MAGIC_OFF = 1024 + 56, SUPER_MAGIC = 0xef53, KIB = 1024, STACK_BYTES = 128 << 10,
+	KEYS_BYTES = 1 << 20,	/* secrets beside Argon2's work area: passphrase, keys, a slot's area */
+};
 
 /* Everything that unlocking one container needs. */
 struct unlock {
@@ -217,6 +219,30 @@ static int try_key(struct unlock *u, const struct keysource *src, struct luks_ke
 	return err ? fail_unlock(u, err, text) : 0;
 }
 
+/* Once, before anybody types a passphrase. */
+static void tell_if_not_lockable(const struct unlock *u)
+{
+	const struct luks_info *info = luks_describe(u->luks);
+	const int number = wanted_keyslot(&u->opt->unlock);
+	const uint64_t most = limits(&u->opt->unlock).kdf_memory_kib;
+	uint64_t kib = 0;
+	char line[160];
+
+	for (unsigned i = 0; i < info->nkeyslots; i++) {
+		const struct luks_keyslot_info *slot = &info->keyslots[i];
+
+		if ((number == LUKS_ANY_KEYSLOT || slot->number == number) &&
+		    slot->memory_kib <= most && slot->memory_kib > kib)
+			kib = slot->memory_kib;
+	}
+	kib += KEYS_BYTES / KIB;
+	if (secret_lockable(kib * KIB))
+		return;
+	snprintf(line, sizeof(line), "secrets may be swapped out: %llu KiB of memory cannot be "
+		 "locked (see ulimit -l)", (unsigned long long)kib);
+	say(u, line);
+}
+
 static int find_key(struct unlock *u, struct luks_key **ret)
 {
 	const struct device_unlock_options *o = &u->opt->unlock;
@@ -227,6 +253,7 @@ static int find_key(struct unlock *u, struct luks_key **ret)
 	int tries = keysource_tries(&src), err;
 
 	device_guard_process();
+	tell_if_not_lockable(u);
 	while ((err = try_key(u, &src, ret)) == -EKEYREJECTED && --tries > 0)
 		say(u, "no key available with this passphrase");
 	/* Whoever wrote to it may be waiting for its end. */

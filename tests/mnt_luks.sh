@@ -56,7 +56,9 @@ if command -v setpriv >/dev/null && command -v fusermount3 >/dev/null; then
 		$1 --export-device -o keyfile=key img dev
 		mke2fs -q -t ext4 -E nodiscard,root_owner dev/device
 		$1 -u dev
-		printf pw | $1 img mnt
+		ulimit -l 64
+		printf pw | $1 img mnt 2>said
+		grep -q 'swapped out: 33792 KiB' said
 		echo hi >mnt/x
 		$1 --status mnt | grep -q luks2
 		fusermount3 -u mnt

@@ -317,6 +317,25 @@ static void the_flag_allows_discards(void **state)
 }
 
 /* A keyslot whose area lies on bad sectors keeps nobody from the others. */
+/* Every slot at its limit and the digest, too: four of them cost what all together may. */
+static void many_costly_keyslots_are_not_all_tried(void **state)
+{
+	enum { DIGEST_ITERATIONS = 164, SLOTS = 208, SLOT_LEN = 48, ACTIVE = 0xac71f3 };
+	const uint32_t most = htobe32((uint32_t)fixture_limits().pbkdf2_iterations);
+	const uint32_t active = htobe32(ACTIVE);
+
+	take(&luks1);
+	memcpy(bytes + DIGEST_ITERATIONS, &most, 4);
+	for (int i = 0; i < 8; i++) {
+		memcpy(bytes + SLOTS + i * SLOT_LEN, &active, 4);
+		memcpy(bytes + SLOTS + i * SLOT_LEN + 4, &most, 4);
+	}
+	assert_int_equal(unlock("wrong", LUKS_ANY_KEYSLOT, NULL), -EKEYREJECTED);
+	assert_non_null(strstr(why, "keyslot 4: the keyslots before it used up"));
+	assert_int_equal(unlock("wrong", 7, NULL), -EKEYREJECTED);
+	assert_string_equal(why, "");
+}
+
 static void a_keyslot_that_cannot_be_read_is_passed_over(void **state)
 {
 	struct luks1_disk *d = (struct luks1_disk *)bytes;
@@ -368,6 +387,7 @@ int main(void)
 		cmocka_unit_test(the_newer_valid_copy_serves),
 		cmocka_unit_test(headers_cut_short_are_errors),
 		cmocka_unit_test(the_flag_allows_discards),
+		cmocka_unit_test(many_costly_keyslots_are_not_all_tried),
 		cmocka_unit_test(a_keyslot_that_cannot_be_read_is_passed_over),
 	};
 

@@ -62,6 +62,8 @@ static void big_pieces_are_locked_as_touched(void **state)
 
 	assert_non_null(p);
 	p[5 * 1024 * 1024] = 1;
+	assert_int_equal(secret_lockable(6 * 1024 * 1024), secret_is_locked(p));
+	assert_false(secret_lockable(SIZE_MAX / 2));
 	assert_int_equal(has_flag(p, "lo"), secret_is_locked(p));
 	secret_free(p);
 }
@@ -79,7 +81,7 @@ static void without_the_right_to_lock_memory_is_given_and_says_so(void **state)
 		if (setrlimit(RLIMIT_MEMLOCK, &none) || (geteuid() == 0 && setuid(65534)))
 			_exit(2);
 		p = secret_new(100);
-		_exit(!p || secret_is_locked(p));
+		_exit(!p || secret_is_locked(p) || secret_lockable(100));
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
