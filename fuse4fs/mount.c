@@ -82,8 +82,10 @@ static void take_complaint(enum fuse_log_level level, const char *fmt, va_list a
 	complaint->text[len] = '\0';
 }
 
-static const char *way_out(void)
+static const char *way_out(const struct options *opt)
 {
+	if ((opt->allow_other || opt->allow_root) && geteuid())
+		return " (for allow_other and allow_root /etc/fuse.conf must say user_allow_other)";
 	if (access("/dev/fuse", F_OK))
 		return " (load the fuse module, or give the container /dev/fuse)";
 	if (access("/dev/fuse", R_OK | W_OK))
@@ -103,7 +105,7 @@ static int do_mount(struct server *srv, char *why, size_t why_len)
 	complaint = NULL;
 	if (err)
 		snprintf(why, why_len, "cannot mount at %s%s%s%s", srv->mountpoint,
-			 said.text[0] ? ": " : "", said.text, way_out());
+			 said.text[0] ? ": " : "", said.text, way_out(srv->opt));
 	return err;
 }
 

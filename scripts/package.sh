@@ -61,7 +61,7 @@ $enter "$place/a/fuse4fs/scripts/package_build.sh" "$place"
 step "a testbed of $release"
 bootstrap "$work/testbed" "$(sed -nE 's/^# testbed: *//p' debian/tests/control)"
 mkdir "$work/testbed/srv/package"
-cp "$inside"/b/*.deb "$inside"/b/*.dsc "$inside"/b/*.tar.* "$inside"/b/*.changes "$work/testbed/srv/package/"
+cp "$inside"/b/*.deb "$inside"/b/*.dsc "$inside"/b/*.tar.* "$inside"/b/*.changes "$inside"/b/*.buildinfo "$work/testbed/srv/package/"
 if [ -n "${PACKAGE_OUT:-}" ]; then
 	mkdir -p "$PACKAGE_OUT"
 	cp "$work/testbed/srv/package/"* "$PACKAGE_OUT/"

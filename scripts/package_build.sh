@@ -50,8 +50,12 @@ step "hardening"
 run blhc --all --debian log
 
 step "lintian $(dpkg-query -W -f '${Version}' lintian)"
-# One source serves several releases: each lintian knows another version of the Policy.
-lintian -EviIL +pedantic --allow-root --fail-on error,warning,info,pedantic,experimental \
-	--suppress-tags out-of-date-standards-version,newer-standards-version ./*.changes >lintian.out 2>&1 ||
-	{ cat lintian.out; exit 1; }
-! grep -vE '^N: ' lintian.out || { echo "package_build.sh: lintian finds something" >&2; exit 1; }
+# One source serves several releases: each lintian knows another version of the Policy, and the
+# newer ones call superfluous what Debian 12 needs.
+other_release='(out-of-date|newer)-standards-version|package-uses-old-debhelper-compat-version'
+other_release="$other_release|redundant-(priority-optional|rules-requires-root-no)-field"
+lintian -EvIL +pedantic --allow-root ./*.changes >lintian.out 2>&1 || [ $? = 2 ] || { cat lintian.out; exit 1; }
+if grep -vE "^N: |: ($other_release)( |\$)" lintian.out; then
+	echo "package_build.sh: lintian finds something" >&2
+	exit 1
+fi
