@@ -40,9 +40,9 @@ keep_failure() { # WHAT
 	fail "$name, $1 after $cuts accidents of seed $seed; $kept has image and log for crash_replay -e"
 }
 attach() { # OPTIONS
-	"$FUSE4FS" -f -o "deadline=2,commit=1,$1" "s:$image" "$mnt" >"$scratch/server.log" 2>&1 &
+	"$FUSE4FS" -f -o "deadline=2,commit=1,$1${FUSE4FS_LUKS:+,keyfile=$key}" "s:$image" "$mnt" >"$scratch/server.log" 2>&1 &
 	server=$!
-	for _ in $(seq 400); do
+	for _ in $(seq 1200); do
 		mountpoint -q "$mnt" && return 0
 		kill -0 "$server" 2>/dev/null || break
 		sleep 0.05
@@ -50,7 +50,8 @@ attach() { # OPTIONS
 	fail "no mount ($1)"
 }
 again() { grep -c 'connected again' "$scratch/server.log"; }
-settle() { python3 "$top_tests/settle.py" "$image" "$RANDOM" >>"$scratch/lost" || fail "settle.py"; }
+# Of a container whole encrypted sectors: half of one decrypts to noise, also what was synced in it.
+settle() { python3 "$top_tests/settle.py" "$image" "$RANDOM" ${FUSE4FS_LUKS:+4096} >>"$scratch/lost" || fail "settle.py"; }
 
 cut_net() { net s cut >/dev/null; }
 cut_power() {
@@ -100,10 +101,10 @@ round() { # HOW CUTS
 	{ "end_$how"; wait "$server"; } 2>/dev/null
 	wait "$load" || keep_failure "an operation failed"
 	umount "$mnt" 2>/dev/null || umount -l "$mnt"
-	cp --sparse=always "$image" "$scratch/killed"
+	rm -f "$image".*
+	plain_copy "$scratch/killed"
 	"$tools/crash_replay" -e $kernel "$scratch/killed" "$scratch/log" "$scratch/work" >"$scratch/out" 2>&1 ||
 		keep_failure "judgement"
-	rm -f "$image".*
 	all=$((all + again))
 	[ -z "${CRASH_VERBOSE:-}" ] || echo "$name $how: $cuts accidents, $again reconnections, $(tail -n 1 "$scratch/out")"
 }

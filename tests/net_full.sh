@@ -19,7 +19,7 @@ sshd_config s >"$config"
 attach() { # OPTIONS
 	"$FUSE4FS" -f -o "ssh_config=$config,sftp_buffer=4M${1:+,$1}" "s:$image" "$mnt" >"$scratch/server.log" 2>&1 &
 	server=$!
-	for _ in $(seq 400); do
+	for _ in $(seq 1200); do
 		mountpoint -q "$mnt" && return 0
 		kill -0 "$server" 2>/dev/null || break
 		sleep 0.05

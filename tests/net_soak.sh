@@ -21,7 +21,7 @@ status() { timeout 20 "$FUSE4FS" --status --json "$mnt" | sed -nE "s/.*\"$1\": *
 attach() {
 	"$FUSE4FS" -f -o "ssh_config=$config,deadline=5" "s:$image" "$mnt" >"$scratch/server.log" 2>&1 &
 	server=$!
-	for _ in $(seq 600); do
+	for _ in $(seq 1200); do
 		mountpoint -q "$mnt" && return 0
 		kill -0 "$server" 2>/dev/null || break
 		sleep 0.05
