@@ -106,6 +106,28 @@ case_taken() { # somebody else is in the block: not a byte more is written
 	[ "$(grep -c 'somebody else' "$scratch/server.log")" = 1 ] || fail "said more than once"
 }
 
+case_stopped() { # for so long that the kernel takes it over: what the kernel does then stays
+	begin stopped
+	[ -c /dev/loop-control ] || return 0
+	serve
+	echo ours >"$mnt/file" && sync "$mnt/file"
+	sleep 7	# for the checkpoint: nothing is left to write
+	kill -STOP "$server"
+	kmount
+	echo theirs >"$kmnt/file" && sync -f "$kmnt/file" || fail "the kernel's mount"
+	kill -CONT "$server"
+	await 60 grep -q "somebody else has mounted it (node '$(uname -n)', device 'loop" "$scratch/server.log" || fail "not noticed"
+	echo x >"$mnt/new" 2>/dev/null && fail "can still write"
+	umount "$mnt"
+	wait "$server" && fail "nobody was told"
+	grep -q theirs "$kmnt/file" || fail "the kernel's file"
+	kumount
+	clean_image
+	kmount
+	grep -q theirs "$kmnt/file" || fail "the kernel's file"
+	kumount
+}
+
 case_fsck() { # e2fsck is at work, states nobody knows, a block that is none
 	begin fsck -O ^metadata_csum
 	poke 4 '\x50\x4d\x4d\xe2'
@@ -171,7 +193,7 @@ for i in range(60):
 	[ "$before" = "$(md5sum <"$image")" ] || fail "written after somebody else had it"
 }
 
-cases="alive kernel killed taken fsck checksum"
+cases="alive kernel killed taken stopped fsck checksum"
 if [ -x "$sshd_program" ] && [ -n "$sftp_server" ] && [ -x "$netproxy" ]; then
 	sshd_up s
 	net_up s "${sshd_port[s]}"
