@@ -11,6 +11,7 @@
 #include <signal.h>
 
 #include "txn_mgr.h"
+#include "util.h"
 
 enum { TICK_MS = 500, IDLE_MS = 1000, RETRY_MS = 1000 };
 
@@ -109,6 +110,7 @@ int commit_thread_start(struct txn_mgr *m)
 
 	/* Signals are the main thread's. */
 	sigfillset(&all);
+	sigdelset(&all, THREAD_SIGNAL);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	err = pthread_create(&m->thread, NULL, thread_main, m);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

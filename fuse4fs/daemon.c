@@ -14,6 +14,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "monitor.h"
 #include "options.h"
 #include "vfs.h"
 
@@ -83,11 +84,10 @@ int daemon_start(struct daemon *d, bool foreground, const char *name)
 	int fds[2];
 	pid_t pid;
 
-	d->ready_fd = -1;
-	d->name = name;
+	*d = (struct daemon){ .ready_fd = -1, .null_fd = -1, .name = name };
 	atomic_init(&d->background, false);
 	if (foreground)
-		return 0;
+		return monitor_start(&d->monitor);
 	if (pipe2(fds, O_CLOEXEC))
 		return -errno;
 	fflush(NULL);
@@ -104,7 +104,7 @@ int daemon_start(struct daemon *d, bool foreground, const char *name)
 	close(fds[0]);
 	d->ready_fd = fds[1];
 	end_with(self);
-	return 0;
+	return monitor_start(&d->monitor);
 }
 
 static void report(struct daemon *d, int status)
@@ -120,26 +120,32 @@ static void report(struct daemon *d, int status)
 	d->ready_fd = -1;
 }
 
-void daemon_ready(struct daemon *d)
+void daemon_detach(struct daemon *d)
 {
-	int null;
-
 	if (d->ready_fd < 0)
 		return;
 	setsid();
 	if (chdir("/"))
 		daemon_log(d, VFS_LOG_WARN, "cannot leave the current directory");
-	openlog("fuse4fs", LOG_PID, LOG_DAEMON);
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null >= 0) {
-		dup2(null, 0);
-		dup2(null, 1);
-		dup2(null, 2);
-		if (null > 2)
-			close(null);
-	}
+	d->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+}
+
+void daemon_ready(struct daemon *d)
+{
+	if (d->ready_fd < 0)
+		return;
+	for (int fd = 0; fd < 3 && d->null_fd >= 0; fd++)
+		dup2(d->null_fd, fd);
+	if (d->null_fd > 2)
+		close(d->null_fd);
 	atomic_store(&d->background, true);
 	report(d, MNT_EX_OK);
+}
+
+void daemon_end(struct daemon *d)
+{
+	monitor_end(d->monitor);
+	d->monitor = NULL;
 }
 
 int daemon_failed(struct daemon *d, int status)
@@ -153,11 +159,14 @@ void daemon_log(void *daemon, int level, const char *line)
 	static const int priorities[] = { [VFS_LOG_ERR] = LOG_ERR, [VFS_LOG_WARN] = LOG_WARNING,
 					  [VFS_LOG_INFO] = LOG_INFO };
 	struct daemon *d = daemon;
+	char text[2 * LINE_BYTES];
 
-	if (atomic_load(&d->background))
-		syslog(priorities[level], "%s: %s", d->name, line);
-	else
+	if (atomic_load(&d->background)) {
+		snprintf(text, sizeof(text), "%s: %s", d->name, line);
+		monitor_log(d->monitor, priorities[level], text);
+	} else {
 		fprintf(stderr, "fuse4fs: %s: %s\n", d->name, line);
+	}
 }
 
 void daemon_printf(struct daemon *d, int level, const char *fmt, ...)

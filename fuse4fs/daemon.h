@@ -12,22 +12,30 @@
 #include <stdbool.h>
 #include <stdatomic.h>
 
+struct monitor;
+
 struct daemon {
 	int ready_fd;			/* pipe to the parent, or -1 */
+	int null_fd;			/* /dev/null, kept for daemon_ready, or -1 */
+	struct monitor *monitor;	/* [init only] the process beside this one */
 	_Atomic bool background;	/* messages go to syslog */
 	const char *name;		/* of the image, in front of every message */
 };
 
 /*
- * Forks unless foreground. The parent never returns: it exits with what the child reports,
+ * Starts the monitor, and forks before unless foreground. The parent never returns: it exits with what the child reports,
  * or with MNT_EX_USER or MNT_EX_SOFTWARE when the child dies first; a child that has not
  * reported gets SIGTERM when the parent dies. 0 in the child; -errno when there is none.
  */
 int daemon_start(struct daemon *d, bool foreground, const char *name);
-/* All has worked: lets the parent go with status 0 and leaves its session and terminal. */
+/* Leaves the parent's session and directory; what daemon_ready needs of the file system. */
+void daemon_detach(struct daemon *d);
+/* All has worked: lets the parent go with status 0 and leaves its terminal. */
 void daemon_ready(struct daemon *d);
 /* It has not: the parent exits with status. Returns status. No-op after daemon_ready. */
 int daemon_failed(struct daemon *d, int status);
+/* The monitor may end. */
+void daemon_end(struct daemon *d);
 /* One line "fuse4fs: NAME: line". level: enum vfs_log. Any thread. */
 void daemon_log(void *daemon, int level, const char *line);
 void daemon_printf(struct daemon *d, int level, const char *fmt, ...)

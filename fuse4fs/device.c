@@ -205,8 +205,10 @@ static int open_remote(const struct device_options *opt, struct device *d, char 
 {
 	int err = device_remote_open(opt, &d->dev, &d->login, why, why_len);
 
-	if (!err)
+	if (!err) {
 		d->remote = d->dev;
+		d->programs = device_remote_programs(d->login);
+	}
 	return err;
 }
 

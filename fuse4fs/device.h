@@ -79,6 +79,7 @@ struct device {
 	struct device_crypt crypt;
 	struct blkdev *remote;		/* for sftp_dev_status; NULL: a local image */
 	struct device_remote *login;	/* what that needs */
+	bool programs;			/* it has to start some to log in again */
 };
 
 /*

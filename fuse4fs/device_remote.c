@@ -21,6 +21,7 @@ struct device_remote {
 	struct asker *asker;
 	void (*say)(void *arg, const char *line);
 	void *say_arg;
+	bool programs;
 };
 
 /* Everything that opening one image needs. */
@@ -50,6 +51,11 @@ bool device_remote_is(const char *image)
 	return sshurl_is_remote(image);
 }
 
+bool device_remote_programs(const struct device_remote *r)
+{
+	return r->programs;
+}
+
 void device_remote_free(struct device_remote *r)
 {
 	if (!r)
@@ -72,7 +78,7 @@ static int open_login(struct opening *o, struct stream **ret)
 
 	/* Passwords and private keys live in this process as long as it may have to log in again. */
 	device_guard_process();
-	return stream_ssh_open(&login, ret, o->why, o->why_len);
+	return stream_ssh_open(&login, ret, &o->remote->programs, o->why, o->why_len);
 }
 
 /* The words of ssh_command=, cut at blanks outside of quotes, in place. -E2BIG, -EINVAL. */
@@ -147,6 +153,7 @@ static int open_command(struct opening *o, struct stream **ret)
 	add_word(&w, NULL, o->url.host);
 	add_word(&w, NULL, "sftp");
 	err = stream_cmd_new(w.list, ret);
+	o->remote->programs = true;
 	free(text);
 	return err ? fail(o, err, "ssh_command=%s: %s", r->ssh_command, strerror(-err)) : 0;
 }

@@ -22,6 +22,8 @@ bool device_remote_is(const char *image);
  */
 int device_remote_open(const struct device_options *opt, struct blkdev **ret,
 		       struct device_remote **ret_more, char *why, size_t why_len);
+/* Whether programs are started to log in again: ssh_command=, a ProxyCommand. */
+bool device_remote_programs(const struct device_remote *r);
 /* NULL is a no-op. */
 void device_remote_free(struct device_remote *r);
 

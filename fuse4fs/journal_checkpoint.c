@@ -17,6 +17,7 @@
 
 #include "blkdev.h"
 #include "journal_int.h"
+#include "util.h"
 
 enum { IDLE_SEC = 5, RETRY_MS = 100 };
 
@@ -275,6 +276,7 @@ int checkpoint_start(struct journal *j)
 
 	/* Signals are the main thread's. */
 	sigfillset(&all);
+	sigdelset(&all, THREAD_SIGNAL);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	err = pthread_create(&j->thread, NULL, thread_main, j);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

@@ -55,14 +55,16 @@ static int catch_signals(void)
 static int serve(const struct options *opt)
 {
 	struct daemon daemon;
-	int err = daemon_start(&daemon, opt->foreground, opt->image);
+	int status, err = daemon_start(&daemon, opt->foreground, opt->image);
 
 	if (err) {
 		fprintf(stderr, "fuse4fs: cannot start a process: %s\n", strerror(-err));
 		return MNT_EX_SYSERR;
 	}
-	return server_run(opt, opt->action == ACT_EXPORT ? &export_role : &server_fs_role, &daemon,
-			  catch_signals);
+	status = server_run(opt, opt->action == ACT_EXPORT ? &export_role : &server_fs_role, &daemon,
+			    catch_signals);
+	daemon_end(&daemon);
+	return status;
 }
 
 static int run(const struct options *opt)

@@ -3,6 +3,7 @@
 #include "mount.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -126,18 +127,29 @@ int mount_session(struct server *srv, char *why, size_t why_len)
 	return err;
 }
 
-static bool connection_gone(struct fuse_session *se)
+/*
+ * libfuse unmounts by name unless it sees the connection gone: somebody else's mount may have
+ * that name by now, and what it runs for users a confined process cannot. So it is shown a
+ * descriptor that looks like that, in the place of /dev/fuse, which ends the connection.
+ */
+static bool cut_connection(struct fuse_session *se)
 {
 	struct pollfd p = { .fd = fuse_session_fd(se) };
+	int fds[2], fd;
 
-	return poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
+	if (poll(&p, 1, 0) == 1 && (p.revents & POLLERR))
+		return true;
+	if (pipe2(fds, O_CLOEXEC))
+		return false;
+	close(fds[0]);
+	fd = dup3(fds[1], p.fd, O_CLOEXEC);
+	close(fds[1]);
+	return fd >= 0;
 }
 
-void mount_end(struct server *srv, bool still_mounted)
+void mount_end(struct server *srv)
 {
-	/* libfuse unmounts by name unless it sees the connection gone: somebody else's mount
-	 * may have that name by now. */
-	if (still_mounted || connection_gone(srv->se))
+	if (cut_connection(srv->se))
 		fuse_session_unmount(srv->se);
 	fuse_session_destroy(srv->se);
 	srv->se = NULL;

@@ -18,12 +18,16 @@ struct server;
 /* Makes srv->se for the role's operations and mounts it at srv->mountpoint. 0, or -errno and
  * a sentence in why (fusermount3, where it is needed, prints its own before). */
 int mount_session(struct server *srv, char *why, size_t why_len);
-/* Closes the connection, detaches the mount if it is still_mounted, frees the session. */
-void mount_end(struct server *srv, bool still_mounted);
+/* Closes the connection and frees the session. The mount, where there still is one, is dead. */
+void mount_end(struct server *srv);
 
 /* Larger readahead and normal write-back limits for the mount, where we may (root); the
  * kernel's defaults for FUSE are those of a stranger's server. No error. */
 void mount_tune(const struct server *srv);
+
+/* MAJOR:MINOR of what is mounted there, found without asking its server. False: nothing is,
+ * or /proc does not tell. dev: 32 bytes do. */
+bool mount_device(const char *mountpoint, char *dev, size_t size);
 
 /*
  * Makes umount(8) find our helper. Given an absolute name by root it takes the type from

@@ -36,7 +36,7 @@ static void unescape(char *s)
 }
 
 /* The last line with this mount point is the topmost mount there. */
-static bool find_device(const char *mountpoint, char *dev, size_t size)
+bool mount_device(const char *mountpoint, char *dev, size_t size)
 {
 	FILE *f = fopen("/proc/self/mountinfo", "re");
 	char line[3 * PATH_MAX], point[PATH_MAX + 1], number[32];
@@ -74,7 +74,7 @@ void mount_tune(const struct server *srv)
 {
 	char dev[32];
 
-	if (!find_device(srv->mountpoint, dev, sizeof(dev)))
+	if (!mount_device(srv->mountpoint, dev, sizeof(dev)))
 		return;
 	write_setting(dev, "read_ahead_kb", READAHEAD_KIB_MAX / 8);
 	write_setting(dev, "max_ratio", MAX_RATIO_PERCENT);

@@ -27,6 +27,7 @@ enum opt_errors { OPT_ERRORS_DEFAULT, OPT_ERRORS_CONTINUE, OPT_ERRORS_RO, OPT_ER
 enum opt_atime { OPT_RELATIME, OPT_NOATIME, OPT_STRICTATIME };
 enum opt_lock { OPT_LOCK_WAIT, OPT_LOCK_FAIL, OPT_LOCK_NONE, OPT_LOCK_BREAK };
 enum opt_hostkey { OPT_HOSTKEY_ASK, OPT_HOSTKEY_YES, OPT_HOSTKEY_ACCEPT_NEW, OPT_HOSTKEY_NO };
+enum opt_sandbox { OPT_SANDBOX_TRY, OPT_SANDBOX_NO, OPT_SANDBOX_REQUIRE };
 enum opt_tristate { OPT_UNSET, OPT_NO, OPT_YES };
 
 /* An image elsewhere keeps as many requests waiting as the kernel sends at a time, and --status
@@ -75,6 +76,7 @@ struct options {
 	uint64_t threads;		/* 0: THREADS_DEFAULT, or _REMOTE */
 	int allow_other, allow_root;	/* 0 or 1 */
 	int suid, dev, exec;		/* enum opt_tristate */
+	int sandbox;			/* enum opt_sandbox */
 	int squash_uid, squash_gid;	/* 1: every file appears to be owned by: */
 	uint64_t uid, gid;
 	struct options_text *texts;	/* copies of -o arguments the strings point into */

@@ -112,6 +112,8 @@ const struct option_def option_table[] = {
 	  .doc = "SFTP channels in one connection (default 4)" },
 	SET("unsafe_nofsync", unsafe_nofsync, 1, "write although the server cannot fsync"),
 
+	{ .name = "sandbox", .kind = OPTION_CHOICE, .field = FIELD(sandbox), .choices = "try|no|require",
+	  .doc = "give up what serving does not need: as far as possible (default), not, or fail" },
 	SET("allow_other", allow_other, 1, "every user may enter (default for root)"),
 	SET("allow_root", allow_root, 1, "root may enter too"),
 	{ .name = "default_permissions", .kind = OPTION_IGNORED,

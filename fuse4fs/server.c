@@ -18,10 +18,13 @@
 
 #include "device_options.h"
 #include "loop.h"
+#include "monitor.h"
 #include "mount.h"
 #include "op.h"
 #include "server_end.h"
 #include "server_layer.h"
+#include "server_sandbox.h"
+#include "status.h"
 
 enum { WHY_BYTES = 512, AGREE_MS = 10000 };
 
@@ -100,8 +103,7 @@ static int resolve_paths(struct server *srv, char *why)
 	return resolve_mountpoint(srv, why);
 }
 
-/* The mount is somebody else's, who passed a descriptor. */
-static bool passed_on(const struct server *srv)
+bool server_passed_on(const struct server *srv)
 {
 	return !strncmp(srv->mountpoint, "/dev/fd/", 8);
 }
@@ -115,7 +117,7 @@ static void wait_until_agreed(struct server *srv)
 	struct pollfd fds[] = { { .fd = srv->agreed_fd, .events = POLLIN },
 				{ .fd = loop_done_fd(srv->loop), .events = POLLIN } };
 
-	if (!passed_on(srv))
+	if (!server_passed_on(srv))
 		poll(fds, 2, AGREE_MS);
 }
 
@@ -124,6 +126,14 @@ static bool filter(void *arg, void *request, size_t len)
 	struct server *srv = arg;
 
 	return op_serve_init(srv, request, len) || srv->role->filter(srv, request, len);
+}
+
+/* Before anybody has been served. */
+static void undo_mount(struct server *srv)
+{
+	mount_end(srv);
+	if (!server_passed_on(srv))
+		monitor_unmount(srv->daemon->monitor, true);
 }
 
 static int start_session(struct server *srv, int (*catch_signals)(void), int *ret_signal_fd,
@@ -135,18 +145,41 @@ static int start_session(struct server *srv, int (*catch_signals)(void), int *re
 
 	if (err)
 		return err;
+	if (!server_passed_on(srv))
+		monitor_mounted(srv->daemon->monitor, srv->mountpoint);
 	*ret_signal_fd = err = catch_signals();
 	if (err < 0) {
 		snprintf(why, WHY_BYTES, "cannot catch signals: %s", strerror(-err));
-		mount_end(srv, true);
+		undo_mount(srv);
 		return err;
 	}
 	err = loop_start(srv->se, threads, filter, srv->role->too_late, srv, &srv->loop);
 	if (err) {
 		snprintf(why, WHY_BYTES, "cannot start threads: %s", strerror(-err));
-		mount_end(srv, true);
+		undo_mount(srv);
 	}
 	return err;
+}
+
+/* The session has threads. Confines them, and lets the world know. 0 or -errno. */
+static int get_ready(struct server *srv, char *why)
+{
+	int err;
+
+	wait_until_agreed(srv);
+	mount_tune(srv);
+	if (!server_passed_on(srv))
+		mount_register(srv->image, srv->mountpoint);
+	daemon_detach(srv->daemon);
+	err = server_sandbox(srv, why, WHY_BYTES);
+	if (err) {
+		loop_stop(srv->loop);
+		loop_join(srv->loop);
+		undo_mount(srv);
+		return err;
+	}
+	daemon_ready(srv->daemon);
+	return 0;
 }
 
 /* What is served, from its recovery to its clean end. Exit status. */
@@ -158,17 +191,14 @@ static int serve(struct server *srv, int (*catch_signals)(void))
 	if (err)
 		return fail(srv, err, *why ? why : strerror(-err));
 	err = start_session(srv, catch_signals, &signal_fd, why);
+	if (!err)
+		err = get_ready(srv, why);
 	if (err) {
 		int status = fail(srv, err, why);
 
 		srv->role->close(srv);
 		return status;
 	}
-	wait_until_agreed(srv);
-	mount_tune(srv);
-	if (!passed_on(srv))
-		mount_register(srv->image, srv->mountpoint);
-	daemon_ready(srv->daemon);
 	server_wait_end(srv, signal_fd);
 	err = srv->role->close(srv);
 	if (!err)
@@ -209,6 +239,7 @@ int server_run(const struct options *opt, const struct server_role *role, struct
 	srv->daemon = daemon;
 	srv->agreed_fd = eventfd(0, EFD_CLOEXEC);
 	clock_gettime(CLOCK_MONOTONIC, &srv->started);
+	srv->pid_namespace = status_pid_namespace();
 	prepare_process();
 	err = resolve_paths(srv, why);
 	if (!err)

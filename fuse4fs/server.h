@@ -11,6 +11,7 @@
 #include "device.h"
 #include "op_listed.h"
 #include "options.h"
+#include "sandbox.h"
 #include "vfs.h"
 
 struct blkdev;
@@ -57,6 +58,8 @@ struct server {
 	char image[PATH_MAX];		/* [init only] absolute where it is a path */
 	char mountpoint[PATH_MAX];	/* [init only] absolute, or /dev/fd/N */
 	struct timespec started;	/* [init only] CLOCK_MONOTONIC */
+	uint64_t pid_namespace;		/* [init only] status_pid_namespace */
+	struct sandbox_state sandbox;	/* [init only] set when threads run, before daemon_ready */
 
 	int agreed_fd;			/* [init only] eventfd: INIT has been answered */
 	/* What INIT settled; written by its worker before any other request. */
@@ -68,6 +71,9 @@ struct server {
 	uint32_t proto_minor, max_write, max_readahead;
 	_Atomic uint64_t late[SERVER_LATE_SLOTS];	/* op_late.c */
 };
+
+/* The mount is somebody else's, who passed its descriptor. */
+bool server_passed_on(const struct server *srv);
 
 /*
  * server_run - everything from the device to the last flush

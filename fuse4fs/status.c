@@ -13,6 +13,7 @@
 #include "blkdev.h"
 #include "loop.h"
 #include "server.h"
+#include "server_sandbox.h"
 #include "transport/sftp.h"
 
 /* By the number of the request in the protocol. */
@@ -174,13 +175,14 @@ static struct json_object *collect(struct server *srv)
 	status_add_string(o, "mountpoint", srv->mountpoint);
 	status_add_string(o, "options", options);
 	status_add_int(o, "pid", (uint64_t)getpid());
-	status_add_int(o, "pid_namespace", status_pid_namespace());
+	status_add_int(o, "pid_namespace", srv->pid_namespace);
 	status_add_int(o, "uptime_sec", (uint64_t)(now.tv_sec - srv->started.tv_sec));
 	srv->role->add_status(srv, o);
 	add_device(o, srv->dev);
 	add_remote(o, srv->device.remote);
 	add_crypt(o, &srv->device.crypt);
 	status_add_int(o, "fuse_minor", srv->proto_minor);
+	server_sandbox_status(srv, o);
 	add_requests(o, srv->loop);
 	return o;
 }

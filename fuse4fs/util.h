@@ -4,6 +4,7 @@
 #define FUSE4FS_UTIL_H
 
 #include <endian.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,6 +27,10 @@ static inline void cleanup_free(void *p)
 static inline uint64_t div_up(uint64_t n, uint64_t d) { return n / d + (n % d != 0); }
 static inline uint64_t round_up(uint64_t n, uint64_t d) { return div_up(n, d) * d; }
 static inline uint64_t round_down(uint64_t n, uint64_t d) { return n - n % d; }
+
+/* By which every thread can be told to do something for itself (sandbox_threads.c): threads
+ * that leave signals to others block all but this one. */
+#define THREAD_SIGNAL	(SIGRTMIN + 1)
 
 /* Little-endian fields at any alignment. */
 static inline uint16_t get_le16(const void *p) { uint16_t v; memcpy(&v, p, 2); return le16toh(v); }

@@ -3,7 +3,7 @@
 
 BUILD_PACKAGES="autoconf automake gcc libc6-dev make pkg-config libfuse3-dev libext2fs-dev
 	comerr-dev libblkid-dev uuid-dev libjson-c-dev
-	libgcrypt20-dev libgpg-error-dev libssh-dev"
+	libgcrypt20-dev libgpg-error-dev libseccomp-dev libssh-dev"
 DEMO_PACKAGES="e2fsprogs fuse3 mount util-linux"
 TEST_PACKAGES="$DEMO_PACKAGES libcmocka-dev acl attr procps psmisc python3 rsync tar kmod
 	libcap2-bin cryptsetup-bin qemu-utils python3-cryptography sqlite3 git mmdebstrap debian-archive-keyring ca-certificates openssh-client

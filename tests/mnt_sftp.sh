@@ -51,7 +51,7 @@ for variant in subsystem=internal subsystem=external command=internal-sftp sessi
 	sshd_up s "$variant"
 	conf s
 	attach ""
-	server=$(pgrep -f -- "fuse4fs .*$scratch/")
+	server=$(pgrep -f -- "fuse4fs .*$scratch/" | head -n 1)
 	grep -q 'Max core file size  *0  *0 ' "/proc/$server/limits" || fail "passwords and keys would be in a core dump"
 	work "$variant"
 	"$FUSE4FS" --status "$mnt" >"$scratch/status" || fail "--status"

@@ -59,9 +59,10 @@ static struct blkdev *open_dev(const struct bench *b)
 	struct stream *stream = NULL;
 	struct blkdev *dev = NULL;
 	char why[512] = "";
+	bool programs;
 
 	if (b->host)
-		check(stream_ssh_open(&login, &stream, why, sizeof(why)), "login", why);
+		check(stream_ssh_open(&login, &stream, &programs, why, sizeof(why)), "login", why);
 	else
 		check(stream_cmd_new(b->command, &stream), "command", why);
 	check(sftp_dev_open(stream, &b->opt, &dev, why, sizeof(why)), b->path, why);

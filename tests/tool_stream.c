@@ -183,6 +183,7 @@ int main(int argc, char **argv)
 	uint64_t bytes = 0;
 	struct stream *stream;
 	char why[512];
+	bool programs;
 	int c, err;
 
 	while ((c = getopt(argc, argv, "F:i:k:u:p:c:a:n:b:r:")) != -1) {
@@ -205,7 +206,7 @@ int main(int argc, char **argv)
 		return 2;
 	opt.host = argv[optind];
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	err = stream_ssh_open(&opt, &stream, why, sizeof(why));
+	err = stream_ssh_open(&opt, &stream, &programs, why, sizeof(why));
 	if (err) {
 		printf("failed %s: %s\n", strerror(-err), why);
 		return 1;

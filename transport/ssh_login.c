@@ -132,6 +132,7 @@ static int connect_start(struct ssh_login *l)
 
 	if (!ssh_options_get(l->session, SSH_OPTIONS_PROXYCOMMAND, &proxy) && proxy) {
 		ssh_string_free_char(proxy);
+		l->has_proxy = true;
 		l->state = LOGIN_HANDSHAKE;
 		return 0;
 	}
@@ -278,6 +279,11 @@ int ssh_login_now(struct ssh_login *l)
 		return ssh_login_fail(l, -ETIMEDOUT, "%s: does not answer", l->opt.host);
 	}
 	return err;
+}
+
+bool ssh_login_has_proxy(const struct ssh_login *l)
+{
+	return l->has_proxy;
 }
 
 bool ssh_login_is_up(const struct ssh_login *l)

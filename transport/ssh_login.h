@@ -78,6 +78,8 @@ int ssh_login_start(struct ssh_login *l);
 int ssh_login_step(struct ssh_login *l);
 /* What to wait for before the next step: 0 or 1 entries; lowers *ret_timeout_ms. */
 unsigned ssh_login_pollfd(struct ssh_login *l, struct pollfd *fd, int *ret_timeout_ms);
+/* Whether the last login went through a program: ProxyCommand, ProxyJump. */
+bool ssh_login_has_proxy(const struct ssh_login *l);
 /* Whether a login has succeeded and not been dropped since. */
 bool ssh_login_is_up(const struct ssh_login *l);
 /* The session of a login that is up; non-blocking. */

@@ -27,6 +27,7 @@ struct ssh_login {
 	struct ssh_login_options opt;	/* [init only] strings are ours */
 	char *strings[6];		/* [init only] and here to be freed */
 	enum login_state state;
+	bool has_proxy;			/* the last connection was a program's */
 	bool first;			/* may ask; the host key is not pinned */
 	ssh_session session;		/* NULL when DOWN */
 	struct tcp_attempt tcp;

@@ -426,8 +426,8 @@ static struct stream_ssh *stream_new(const struct ssh_login_options *opt)
 	return s;
 }
 
-int stream_ssh_open(const struct ssh_login_options *opt, struct stream **ret, char *why,
-		    size_t why_len)
+int stream_ssh_open(const struct ssh_login_options *opt, struct stream **ret,
+		    bool *ret_programs, char *why, size_t why_len)
 {
 	struct stream_ssh *s = stream_new(opt);
 	int err;
@@ -442,6 +442,7 @@ int stream_ssh_open(const struct ssh_login_options *opt, struct stream **ret, ch
 		ssh_stream_free(&s->stream);
 		return err;
 	}
+	*ret_programs = ssh_login_has_proxy(s->login);
 	*ret = &s->stream;
 	return 0;
 }

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The process beside the server; see monitor.h.
+ *
+ * Both ends talk in datagrams that keep their borders (SOCK_SEQPACKET). A request that may
+ * take long, the write-back, has a child of its own, which answers itself.
+ */
+#include "monitor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "mount.h"
+
+enum { TEXT_BYTES = 2048 };	/* of a line */
+
+enum request_kind { MOUNTED, LOG_LINE, SYNC, UNMOUNT, GOODBYE };
+
+struct request {
+	int kind;			/* enum request_kind */
+	int arg;			/* priority, or lazy */
+	char text[PATH_MAX];		/* a path or a line; only its bytes are sent */
+};
+
+struct answer {
+	int kind;			/* of the request */
+	int err;
+};
+
+struct monitor {
+	int fd;				/* [init only] */
+	pid_t pid;			/* [init only] */
+};
+
+/* What the process itself knows. */
+struct watch {
+	int fd;
+	char mountpoint[PATH_MAX];	/* "" until there is one */
+	char device[32];		/* its MAJOR:MINOR; "" unknown */
+};
+
+static bool still_mounted(const struct watch *w)
+{
+	char device[32];
+
+	return mount_device(w->mountpoint, device, sizeof(device)) && !strcmp(device, w->device);
+}
+
+static int unmount(const struct watch *w, bool lazy)
+{
+	if (!w->mountpoint[0])
+		return -EINVAL;
+	if (w->device[0] && !still_mounted(w))
+		return 0;
+	return mount_umount(w->mountpoint, lazy, false);
+}
+
+static void answer(const struct watch *w, int kind, int err)
+{
+	const struct answer a = { .kind = kind, .err = err };
+
+	/* A server that is gone needs none. */
+	if (send(w->fd, &a, sizeof(a), MSG_NOSIGNAL) < 0)
+		errno = 0;
+}
+
+static int sync_mount(const struct watch *w)
+{
+	int fd = open(w->mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW), err = 0;
+
+	if (fd < 0)
+		return -errno;
+	/* Errors are reported to those who call fsync. */
+	if (syncfs(fd))
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+static void start_sync(const struct watch *w)
+{
+	pid_t pid = w->mountpoint[0] ? fork() : -1;
+
+	if (pid < 0) {
+		answer(w, SYNC, -EAGAIN);
+	} else if (!pid) {
+		answer(w, SYNC, sync_mount(w));
+		_exit(0);
+	}
+}
+
+static void remember(struct watch *w, const char *mountpoint)
+{
+	if (w->mountpoint[0] || mountpoint[0] != '/')
+		return;
+	snprintf(w->mountpoint, sizeof(w->mountpoint), "%s", mountpoint);
+	if (!mount_device(w->mountpoint, w->device, sizeof(w->device)))
+		w->device[0] = '\0';
+}
+
+/* False: the end. */
+static bool handle(struct watch *w, const struct request *r)
+{
+	switch (r->kind) {
+	case MOUNTED:
+		remember(w, r->text);
+		answer(w, MOUNTED, 0);
+		return true;
+	case LOG_LINE:
+		syslog(LOG_PRI(r->arg), "%.*s", TEXT_BYTES, r->text);
+		return true;
+	case SYNC:
+		start_sync(w);
+		return true;
+	case UNMOUNT:
+		answer(w, UNMOUNT, unmount(w, r->arg));
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Until the server says goodbye (true) or is gone. */
+static bool obey(struct watch *w)
+{
+	struct request r;
+	ssize_t n;
+
+	for (;;) {
+		n = recv(w->fd, &r, sizeof(r) - 1, 0);
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < (ssize_t)offsetof(struct request, text))
+			return false;
+		((char *)&r)[n] = '\0';
+		if (!handle(w, &r))
+			return true;
+	}
+}
+
+/* No terminal, no descriptor and no signal of the server's; the socket becomes number 3. */
+static void leave_server(int *fd)
+{
+	static const int ignored[] = { SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGTSTP };
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		signal(ignored[i], SIG_IGN);
+	setsid();
+	prctl(PR_SET_NAME, "fuse4fs-monitor", 0, 0, 0);
+	for (int i = 0; i < 3 && null >= 0; i++)
+		dup2(null, i);
+	if (*fd != 3 && dup2(*fd, 3) == 3)
+		*fd = 3;
+	if (fcntl(*fd, F_SETFD, FD_CLOEXEC) == 0 && *fd == 3)
+		close_range(4, ~0U, 0);
+	if (chdir("/"))
+		errno = 0;	/* stays where it is */
+}
+
+static void __attribute__((noreturn)) run(int fd)
+{
+	struct watch w = { .fd = fd };
+	char ident[32];
+
+	snprintf(ident, sizeof(ident), "fuse4fs[%d]", (int)getppid());
+	leave_server(&w.fd);
+	openlog(ident, 0, LOG_DAEMON);
+	if (!obey(&w) && w.device[0] && still_mounted(&w)) {
+		syslog(LOG_WARNING, "%s: the server died; the mount is detached", w.mountpoint);
+		mount_umount(w.mountpoint, true, false);
+	}
+	_exit(0);
+}
+
+int monitor_start(struct monitor **ret)
+{
+	struct monitor *m = calloc(1, sizeof(*m));
+	int pair[2], err;
+	pid_t pid;
+
+	if (!m)
+		return -ENOMEM;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
+		err = -errno;
+		free(m);
+		return err;
+	}
+	fflush(NULL);
+	pid = fork();
+	if (!pid)
+		run(pair[1]);
+	err = pid < 0 ? -errno : 0;
+	close(pair[1]);
+	m->fd = pair[0];
+	m->pid = pid;
+	if (err) {
+		close(pair[0]);
+		free(m);
+		return err;
+	}
+	*ret = m;
+	return 0;
+}
+
+/* text is shorter than PATH_MAX. */
+static int ask(struct monitor *m, int kind, int arg, const char *text, int flags)
+{
+	struct request r = { .kind = kind, .arg = arg };
+	const size_t len = strnlen(text, sizeof(r.text) - 1);
+
+	memcpy(r.text, text, len);
+	if (send(m->fd, &r, offsetof(struct request, text) + len, MSG_NOSIGNAL | flags) < 0)
+		return -errno;
+	return 0;
+}
+
+/* The answer to that kind of request; older ones to others are dropped. */
+static int await(struct monitor *m, int kind)
+{
+	struct answer a = { .kind = -1 };
+
+	while (a.kind != kind) {
+		ssize_t n = recv(m->fd, &a, sizeof(a), 0);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n >= 0 && n != sizeof(a))
+			return -EPIPE;
+	}
+	return a.err;
+}
+
+static int ask_and_wait(struct monitor *m, int kind, int arg, const char *text)
+{
+	int err = ask(m, kind, arg, text, 0);
+
+	return err ? err : await(m, kind);
+}
+
+int monitor_mounted(struct monitor *m, const char *mountpoint)
+{
+	return ask_and_wait(m, MOUNTED, 0, mountpoint);
+}
+
+void monitor_log(struct monitor *m, int priority, const char *line)
+{
+	char text[TEXT_BYTES];
+
+	snprintf(text, sizeof(text), "%s", line);
+	ask(m, LOG_LINE, priority, text, MSG_DONTWAIT);
+}
+
+int monitor_sync(struct monitor *m)
+{
+	return ask(m, SYNC, 0, "", 0);
+}
+
+int monitor_fd(const struct monitor *m)
+{
+	return m->fd;
+}
+
+void monitor_synced(struct monitor *m)
+{
+	await(m, SYNC);
+}
+
+int monitor_unmount(struct monitor *m, bool lazy)
+{
+	return ask_and_wait(m, UNMOUNT, lazy, "");
+}
+
+void monitor_end(struct monitor *m)
+{
+	if (!m)
+		return;
+	ask(m, GOODBYE, 0, "", 0);
+	close(m->fd);
+	while (waitpid(m->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	free(m);
+}

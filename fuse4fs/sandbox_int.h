@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The parts of the sandbox, for sandbox.c. Each returns 0 or -errno. */
+#ifndef FUSE4FS_SANDBOX_INT_H
+#define FUSE4FS_SANDBOX_INT_H
+
+#include <stdint.h>
+
+#include "sandbox.h"
+
+/* sandbox_calls.c: filters the calls of all threads; they have no_new_privs. */
+int sandbox_calls(const struct sandbox_needs *needs);
+/* sandbox_action.c: what meets a call that is not listed, as seccomp.h has it. Tests link
+ * another one. */
+uint32_t sandbox_unlisted(void);
+
+/* sandbox_files.c: a set of rules; each thread confines itself to it, and it is closed. */
+int sandbox_files_open(const struct sandbox_needs *needs, int *ret_fd);
+int sandbox_files_enter(int fd);
+
+/* sandbox_mounts.c: moves the calling thread to a namespace without a file; ret_fd names it. */
+int sandbox_mounts_open(int *ret_fd);
+/* Moves another one there. */
+int sandbox_mounts_enter(int fd);
+
+/* sandbox_threads.c: where the kernel lists the threads. */
+int sandbox_threads_open(int *ret_fd);
+/*
+ * Has every other thread of the process run a function from a signal handler: it may use
+ * system calls and atomics only. Takes fd. Returns when all have; -ETIMEDOUT some did not.
+ */
+int sandbox_threads(int fd, void (*run)(void *arg), void *arg);
+
+#endif

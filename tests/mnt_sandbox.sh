@@ -1,0 +1,135 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What the server cannot do any more once it serves, tried from inside each part on its own;
+# that a missing part is named; and that the monitor ends mounts that the server cannot.
+. "$(dirname "$0")/lib.sh"
+need_fuse
+confined=${BUILDDIR:-.}/tests/confined_fuse4fs
+log=$scratch/log
+[ -x "$confined" ] || skip "tests/confined_fuse4fs is not built"
+landlock=$(python3 -I -c 'import ctypes; print(ctypes.CDLL(None).syscall(444, None, 0, 1))')
+sanitized=$(nm "$FUSE4FS" 2>/dev/null | grep -cE '__(asan|tsan)_init')
+
+sort -c <(sed -n '/^static const struct call calls/,/^}/s/.*{ "\([^"]*\)", .*/\1/p' \
+	"$srcdir_tests/../fuse4fs/sandbox_calls.c") || fail "the table of calls is not sorted"
+
+# attempts UNLISTED [OPTIONS]: what the server could do at its first flush, in $log.
+attempts() {
+	rm -f "$log"
+	CONFINED_IMAGE=$image CONFINED_UNLISTED=$1 CONFINED_LOG=$log FUSE4FS=$confined serve "${2:-}"
+	date >"$mnt/file" && sync -f "$mnt/file" || fail "writing in the sandbox"
+	for _ in $(seq 100); do grep -q '^end$' "$log" 2>/dev/null && break; sleep 0.1; done
+	unserve
+	grep -q '^end$' "$log" || fail "nothing was tried"
+}
+expect() { # ERRNO ATTEMPT...
+	wanted=$1
+	shift
+	for a; do
+		grep -qx "$a $wanted" "$log" || fail "in the sandbox: $(grep "^$a " "$log"), expected $wanted"
+	done
+}
+
+img 64M -t ext4
+serve sandbox=require
+status=$("$FUSE4FS" --status --json "$mnt") || fail "--status"
+for part in '"no_new_privs": "yes"' '"seccomp": "yes"' '"landlock": "yes"' '"capabilities": "none"'; do
+	grep -qF "$part" <<<"$status" || fail "--status lacks $part"
+done
+for t in /proc/"$server"/task/*; do
+	grep -Eq '^CapEff:\s0*$' "$t/status" && grep -Eq '^CapPrm:\s0*$' "$t/status" ||
+		fail "$t has capabilities"
+	grep -Eq '^NoNewPrivs:\s1' "$t/status" || fail "$t has no no_new_privs"
+	grep -Eq '^Seccomp:\s2' "$t/status" || fail "$t has no filter"
+	[ "$sanitized" = 0 ] || continue
+	[ "$(stat -Lc %i "$t/ns/mnt")" != "$(stat -Lc %i /proc/self/ns/mnt)" ] || fail "$t sees our mounts"
+	[ -z "$(ls -A "$t/root/")" ] || fail "$t sees files"
+done
+unserve
+clean_image
+
+if [ "$sanitized" = 0 ]; then
+	# All together; then without the filter, by which the others show.
+	attempts ""
+	expect EPERM open open-root open-image create stat mkdir unlink chroot chown mount umount unshare \
+		ptrace kill setuid bpf io_uring keyctl unix packet tcp code fork exec
+	attempts log
+	expect ENOENT stat exec open open-image create
+	expect EPERM mount umount chroot ptrace setuid packet
+	[ "$landlock" -lt 4 ] || expect EACCES open-root tcp
+	[ "$landlock" -lt 6 ] || expect EPERM kill
+
+	# A load in which no unlisted call is survived.
+	export CONFINED_UNLISTED=kill
+	FUSE4FS=$confined serve commit=1,discard
+	cp -r "$srcdir_tests" "$mnt/t" && find "$mnt/t" -type f | xargs cat | wc -c >"$mnt/n"
+	fallocate -l 1M "$mnt/f" && fallocate -p -o 4K -l 64K "$mnt/f" && fstrim "$mnt"
+	setfattr -n user.a -v b "$mnt/f" && "$confined" --status "$mnt" >/dev/null || fail "in the sandbox"
+	rm -r "$mnt/t"
+	sleep 2
+	unserve
+	FUSE4FS=$confined serve		# told to end while in use
+	exec 9>"$mnt/open"
+	echo text >&9
+	kill "$server"
+	wait "$server" || fail "the end by a signal: status $?"
+	exec 9>&-
+	unset CONFINED_UNLISTED
+	clean_image
+fi
+
+# In the background, where it leaves the terminal; no wish, no sandbox.
+"$FUSE4FS" "$image" "$mnt" || fail "in the background"
+pid=$("$FUSE4FS" --status --json "$mnt" | sed -n 's/.*"pid": \([0-9]*\),/\1/p')
+grep -Eq '^NoNewPrivs:\s1' "/proc/$pid/status" || fail "the background has no sandbox"
+"$FUSE4FS" -u "$mnt" || fail "-u"
+serve sandbox=no
+grep -Eq '^NoNewPrivs:\s0' "/proc/$server/status" || fail "sandbox=no has one"
+unserve
+
+# As a user: no namespace, the rest all the same; unmounting is the monitor's.
+as_user() {
+	mount --bind "$scratch/fuse" /dev/fuse || fail "/dev/fuse"
+	set -- setpriv --reuid 65534 --regid 65534 --clear-groups
+	"$@" "$FUSE4FS" -f -o sandbox=require "$image" "$mnt" 2>"$scratch/server.log" &
+	server=$!
+	for _ in $(seq 100); do mountpoint -q "$mnt" && break; sleep 0.1; done
+	for _ in $(seq 100); do grep -Eq '^Seccomp:\s2' "/proc/$server/status" && break; sleep 0.1; done
+	"$@" ls "$mnt" >/dev/null || fail "a user's mount"
+	kill "$server"
+	wait "$server" || fail "a user's server ended with status $?"
+	mountpoint -q "$mnt" && fail "a user's mount was left behind"
+	return 0
+}
+if command -v setpriv >/dev/null && command -v fusermount3 >/dev/null; then
+	chmod 755 "$scratch" && chown 65534 "$image" "$mnt"
+	mknod "$scratch/fuse" c 10 229 && chmod 666 "$scratch/fuse" || fail "mknod"
+	export -f as_user fail
+	export scratch image mnt FUSE4FS
+	unshare -m bash -c as_user || exit 1
+	chown 0 "$image" "$mnt"
+fi
+
+# A server that dies takes its mount along.
+serve
+kill -9 "$server"
+{ wait "$server"; } 2>/dev/null
+for _ in $(seq 100); do grep -q " $mnt " /proc/self/mounts || break; sleep 0.1; done
+grep -q " $mnt " /proc/self/mounts && fail "a dead mount was left behind"
+serve
+unserve
+clean_image
+
+# What is missing is named; require refuses.
+if [ "$(id -u)" = 0 ] && [ "$sanitized" = 0 ]; then
+	python3 -I "$srcdir_tests/without_call.py" 444 "$FUSE4FS" -o sandbox=require "$image" "$mnt" \
+		2>"$scratch/out" && fail "require without Landlock"
+	grep -q 'sandbox=require: no landlock' "$scratch/out" || fail "not named: $(cat "$scratch/out")"
+	grep -q " $mnt " /proc/self/mounts && fail "refused, but mounted"
+	python3 -I "$srcdir_tests/without_call.py" 444 "$FUSE4FS" "$image" "$mnt" 2>"$scratch/out" ||
+		fail "try without Landlock"
+	grep -q 'not complete: no landlock' "$scratch/out" || fail "try says nothing"
+	"$FUSE4FS" -u "$mnt"
+fi
+clean_image
+exit 0
