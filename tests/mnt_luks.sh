@@ -37,6 +37,7 @@ exported "$image" "keyfile=$scratch/pass" e2fsck -fn "$scratch/x/device" >/dev/n
 echo hello >"$mnt/f"
 head -c 5M /dev/urandom >"$scratch/random"
 cp "$scratch/random" "$mnt/random"
+cp -r "$top_tests" "$mnt/tree"
 "$FUSE4FS" --status "$mnt" | grep -q 'crypt .*luks2.*aes-xts-plain64' || fail "--status says nothing of LUKS"
 "$FUSE4FS" --status --json "$mnt" | python3 -m json.tool >/dev/null || fail "--status --json"
 gone
@@ -71,14 +72,33 @@ if command -v setpriv >/dev/null && command -v fusermount3 >/dev/null; then
 		{ cat "$scratch/out" >&2; fail "as a user"; }
 fi
 
-# cryptsetup, without us, reads what we wrote.
-cp "$image" "$scratch/plain"
-cryptsetup reencrypt -q --decrypt --force-offline-reencrypt --header "$scratch/header" --key-file "$scratch/pass" "$scratch/plain" \
-	>"$scratch/out" 2>&1 || { cat "$scratch/out" >&2; fail "cryptsetup reencrypt --decrypt"; }
-e2fsck -fn "$scratch/plain" >"$scratch/out" 2>&1 || { cat "$scratch/out" >&2; fail "decrypted by cryptsetup"; }
-[ "$(debugfs -R 'cat f' "$scratch/plain" 2>/dev/null)" = hello ] || fail "cryptsetup decrypts something else"
-debugfs -R "dump random $scratch/back" "$scratch/plain" 2>/dev/null
-cmp "$scratch/back" "$scratch/random" || fail "cryptsetup decrypts other data"
+# cryptsetup, without us, reads what we wrote: "f", "random" and a copy of the tests, "tree".
+judge() { # IMAGE
+	cp "$1" "$scratch/plain"
+	rm -rf "$scratch/header" "$scratch/dumped"
+	mkdir "$scratch/dumped"
+	cryptsetup reencrypt -q --decrypt --force-offline-reencrypt --header "$scratch/header" --key-file "$scratch/pass" \
+		"$scratch/plain" >"$scratch/out" 2>&1 || { cat "$scratch/out" >&2; fail "cryptsetup reencrypt --decrypt"; }
+	e2fsck -fn "$scratch/plain" >"$scratch/out" 2>&1 || { cat "$scratch/out" >&2; fail "decrypted by cryptsetup"; }
+	[ "$(debugfs -R 'cat f' "$scratch/plain" 2>/dev/null)" = hello ] || fail "cryptsetup decrypts something else"
+	debugfs -R "dump random $scratch/dumped/random" "$scratch/plain" 2>/dev/null
+	cmp "$scratch/dumped/random" "$scratch/random" || fail "cryptsetup decrypts other data"
+	debugfs -R "rdump tree $scratch/dumped" "$scratch/plain" >/dev/null 2>&1
+	diff -r "$top_tests" "$scratch/dumped/tree" >"$scratch/out" ||
+		{ head "$scratch/out" >&2; fail "cryptsetup decrypts another tree"; }
+}
+judge "$image"
+
+# The same where file-system blocks are parts of sectors.
+truncate -s 48M "$scratch/sectors"
+cryptsetup luksFormat -q --type luks2 --sector-size 4096 $kdf "$scratch/sectors" "$scratch/pass" || fail "4096-byte sectors"
+exported "$scratch/sectors" "keyfile=$scratch/pass" mke2fs -q -t ext4 -b 1024 "$scratch/x/device" || fail "mke2fs -b 1024"
+"$FUSE4FS" -o "keyfile=$scratch/pass" "$scratch/sectors" "$mnt" || fail "mount with 4096-byte sectors"
+cp -r "$top_tests" "$mnt/tree" & cp "$scratch/random" "$mnt/random" & echo hello >"$mnt/f"
+wait
+gone
+judge "$scratch/sectors"
+rm "$scratch/sectors" "$scratch/plain"
 
 # Every way to give the key.
 mounted "$image" "$mnt" <"$scratch/pass"
