@@ -2,20 +2,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # LUKS containers of other programs, and ours read by them: cryptsetup and qemu-img make the
 # containers; qemu-img (LUKS1), cryptsetup's offline reencryption (LUKS2) and a second
-# implementation of sectors judge the data. LUKS_MATRIX=full runs every combination.
+# implementation of sectors judge the data. LUKS_MATRIX=full runs every combination and says
+# what each part took; LUKS_MATRIX_PARTS=REGEX only the parts whose names match.
 . "$(dirname "$0")/lib.sh"
 need cryptsetup qemu-img python3
-cd "$scratch" || exit 1
 tool=${BUILDDIR:-${top_builddir:-.}}/tests/tool_luks
 [ -x "$tool" ] || fail "no $tool"
+tool=$(realpath "$tool")
 full=${LUKS_MATRIX:-}
 pass='correct horse'
 fast='--pbkdf-force-iterations 1000'
 argon='--pbkdf-force-iterations 4 --pbkdf-memory 512 --pbkdf-parallel 2'
-data=$scratch/data little=$scratch/little
+data=$scratch/data little=$scratch/little secret=$scratch/secret
 head -c 20M /dev/urandom >"$data"
 head -c 2M "$data" >"$little"
-count=0
+printf %s "$pass" >"$secret"
 
 # format IMG SIZE ARGS: a container by cryptsetup. [pass]
 format() {
@@ -23,7 +24,7 @@ format() {
 	rm -f "$f"
 	truncate -s "$2" "$f"
 	shift 2
-	printf %s "$pass" | timeout -k 5 60 cryptsetup luksFormat -q --key-file - "$@" "$f" 2>err ||
+	printf %s "$pass" | timeout -k 5 60 cryptsetup luksFormat -q --key-file - "$@" "$f" >/dev/null 2>err ||
 		fail "luksFormat $*: $(head -n 2 err)"
 }
 
@@ -35,7 +36,7 @@ fill() {
 	head -c "$size" "$data" >plain
 	"$tool" "$@" write "$f" "$pass" <plain || fail "write $f"
 	"$tool" "$@" read "$f" "$pass" | cmp - plain || fail "read back $f"
-	count=$((count + 1))
+	echo "$f" >>count
 }
 
 # What a wrong passphrase gives.
@@ -56,7 +57,7 @@ refuses() {
 
 # judge1 IMG: qemu-img reads the LUKS1 container as "plain".
 judge1() {
-	qemu-img convert --object secret,id=s,file=secret --image-opts \
+	qemu-img convert --object secret,id=s,file="$secret" --image-opts \
 		driver=luks,key-secret=s,file.filename="$1" -O raw out 2>err || fail "qemu-img $1: $(cat err)"
 	cmp out plain || fail "$1: qemu-img reads something else"
 }
@@ -71,16 +72,17 @@ judge2() {
 
 edit() { python3 "$srcdir_tests/luks2_edit.py" "$@" || fail "luks2_edit $*"; }
 
-luks1_of_cryptsetup() {
-	hashes='sha1 sha256 sha512 ripemd160 whirlpool blake2b-512'
-	[ -z "$full" ] || hashes="$hashes sha224 sha384 sha3-256 sha3-512 blake2s-256 sm3"
-	for h in $hashes; do
+luks1_hashes() { # HASH...
+	for h in "$@"; do
 		format l1 3M --type luks1 --hash "$h" $fast
 		fill l1
 		rejects l1
 		# Those that qemu-img has no name for are judged by cryptsetup having made the key.
 		case $h in sha*-* | blake* | whirlpool | sm3) ;; *) judge1 l1 ;; esac
 	done
+}
+
+luks1_ciphers() {
 	while read -r cipher bits slot; do
 		format l1 4M --type luks1 --cipher "$cipher" --key-size "$bits" --key-slot "$slot" $fast
 		fill l1 -k "$slot"
@@ -93,6 +95,9 @@ luks1_of_cryptsetup() {
 		aes-cbc-plain 256 0
 		aes-xts-plain 512 5
 	END
+}
+
+luks1_slots() {
 	format l1 4M --type luks1 $fast
 	for s in 1 2 3 4 5 6 7; do
 		printf '%s' "$pass" >key0
@@ -115,7 +120,7 @@ qemu_luks() {
 	[ "$4" != essiv ] || iv=$iv,ivgen-hash-alg=sha256
 	for _ in $(seq 20); do
 		rm -f "$1"
-		qemu-img convert --object secret,id=s,file=secret -f raw -O luks -o \
+		qemu-img convert --object secret,id=s,file="$secret" -f raw -O luks -o \
 			"key-secret=s,iter-time=60,cipher-alg=$2,cipher-mode=$3,$iv" "$little" "$1" \
 			2>"$1.err" && return
 		grep -q 'accurate CPU usage' "$1.err" || break
@@ -123,57 +128,57 @@ qemu_luks() {
 	rm -f "$1"
 }
 
-qemu_list='serpent-256:xts:plain64'
-[ -z "$full" ] || qemu_list="$qemu_list twofish-128:cbc:essiv cast5-128:cbc:plain64 serpent-128:cbc:essiv serpent-256:cbc:plain twofish-256:xts:plain
-	twofish-256:cbc:plain64 aes-128:xts:plain64 aes-256:cbc:essiv"
-
-# In the background: they take seconds each.
-start_qemu() {
-	printf %s "$pass" >secret
-	for c in $qemu_list; do
-		IFS=: read -r alg mode iv <<<"$c"
-		qemu_luks "q-${c//:/-}" "$alg" "$mode" "$iv"
-	done &
-	qemu_job=$!
+luks1_qemu() { # CIPHER MODE IV
+	qemu_luks q "$@"
+	[ -s q ] || fail "qemu-img $*: $(cat q.err)"
+	"$tool" read q "$pass" | cmp - "$little" || fail "$* of qemu-img"
+	rejects q
+	tail -c 2M "$data" >plain
+	"$tool" write q "$pass" <plain || fail "write $*"
+	judge1 q
+	echo "$*" >>count
 }
 
-luks1_of_qemu() {
-	wait "$qemu_job"
-	for c in $qemu_list; do
-		mv "q-${c//:/-}" q || fail "qemu-img $c: $(cat "q-${c//:/-}.err")"
-		"$tool" read q "$pass" | cmp - "$little" || fail "$c of qemu-img"
-		rejects q
-		tail -c 2M "$data" >plain
-		"$tool" write q "$pass" <plain || fail "write $c"
-		judge1 q
-		count=$((count + 1))
+luks2() { # CIPHER BITS SECTOR KDF SLOT ARGS...
+	cost=$argon
+	[ "$4" != pbkdf2 ] || cost=$fast
+	c=$1 b=$2 l=$3 k=$4 n=$5
+	shift 5
+	format l2 20M --type luks2 --cipher "$c" --key-size "$b" --sector-size "$l" --pbkdf "$k" \
+		--key-slot "$n" $cost "$@"
+	fill l2
+	rejects l2
+	judge2 l2
+}
+
+luks2_ciphers() {
+	luks2 aes-xts-plain64 512 512 argon2id 0
+	luks2 aes-xts-plain64 256 4096 argon2i 31
+	luks2 aes-xts-plain 512 1024 pbkdf2 5 --hash sha512
+	luks2 aes-cbc-essiv:sha256 256 2048 argon2id 1
+	luks2 aes-cbc-plain 128 4096 pbkdf2 0 --hash blake2b-512 --luks2-metadata-size 4m
+}
+
+luks2_rare() {
+	luks2 aes-cbc-plain64 192 512 argon2id 2 --luks2-metadata-size 64k --luks2-keyslots-size 512k
+	luks2 aes-xts-essiv:sha256 512 512 argon2id 0
+	luks2 aes-xts-plain64be 512 4096 argon2id 0
+	luks2 aes-cbc-benbi 256 512 argon2id 0
+	luks2 aes-xts-plain64 512 512 argon2id 0 --offset 34816 --luks2-keyslots-size 1m
+}
+
+# Each cipher mode with each sector size, each key derivation with several hashes.
+luks2_square() { # CIPHER BITS
+	for l in 512 1024 2048 4096; do
+		luks2 "$1" "$2" "$l" pbkdf2 0
 	done
 }
 
-luks2_of_cryptsetup() {
-	while read -r cipher bits sector kdf slot extra; do
-		cost=$argon
-		[ "$kdf" != pbkdf2 ] || cost=$fast
-		# shellcheck disable=SC2086
-		format l2 20M --type luks2 --cipher "$cipher" --key-size "$bits" --sector-size "$sector" \
-			--pbkdf "$kdf" --key-slot "$slot" $cost $extra
-		fill l2
-		rejects l2
-		judge2 l2
-	done <<-END
-		aes-xts-plain64 512 512 argon2id 0
-		aes-xts-plain64 256 4096 argon2i 31
-		aes-xts-plain 512 1024 pbkdf2 5 --hash sha512
-		aes-cbc-essiv:sha256 256 2048 argon2id 1
-		aes-cbc-plain64 192 512 argon2id 2 --luks2-metadata-size 64k --luks2-keyslots-size 512k
-		aes-cbc-plain 128 4096 pbkdf2 0 --hash blake2b-512 --luks2-metadata-size 4m
-		aes-xts-essiv:sha256 512 512 argon2id 0
-		aes-xts-plain64be 512 4096 argon2id 0
-		aes-cbc-benbi 256 512 argon2id 0
-	END
-	format l2 20M --type luks2 $argon --offset 34816 --luks2-keyslots-size 1m
-	fill l2
-	judge2 l2
+luks2_kdfs() { # HASH...
+	for h in "$@"; do
+		luks2 aes-xts-plain64 512 512 pbkdf2 $((RANDOM % 32)) --hash "$h"
+		luks2 aes-xts-plain64 512 4096 argon2id $((RANDOM % 32)) --hash "$h"
+	done
 }
 
 detached() {
@@ -256,12 +261,48 @@ edited() {
 	:
 }
 
-start_qemu
-luks1_of_cryptsetup
-luks2_of_cryptsetup
-keyslots
-in_progress
-detached
-edited
-luks1_of_qemu
-echo "$count containers"
+# part NAME COMMAND...: in a folder and a process of its own, as many at once as there are CPUs.
+part() {
+	local name=$1
+	shift
+	[[ $name =~ ${LUKS_MATRIX_PARTS:-.} ]] || return 0
+	[ "$(jobs -rp | wc -l)" -lt "$(nproc)" ] || wait -n
+	mkdir "$scratch/$name"
+	parts="$parts $name"
+	(
+		cd "$scratch/$name" || exit 1
+		SECONDS=0
+		"$@"
+		: >passed
+		[ -z "$full" ] || echo "$name: $(cat count 2>/dev/null | wc -l) containers, $SECONDS s"
+	) &
+}
+
+parts=
+part luks1-hashes luks1_hashes sha1 sha256 sha512 ripemd160 whirlpool blake2b-512
+part luks1-ciphers luks1_ciphers
+part luks1-slots luks1_slots
+part luks1-qemu luks1_qemu serpent-256 xts plain64
+part luks2-ciphers luks2_ciphers
+part luks2-rare luks2_rare
+part luks2-keyslots keyslots
+part luks2-in-progress in_progress
+part luks2-detached detached
+part luks2-edited edited
+if [ "$full" ]; then
+	part luks1-more-hashes luks1_hashes sha224 sha384 sha3-256 sha3-512 blake2s-256 sm3
+	for c in twofish-128:cbc:essiv cast5-128:cbc:plain64 serpent-128:cbc:essiv \
+		serpent-256:cbc:plain twofish-256:xts:plain twofish-256:cbc:plain64 \
+		aes-128:xts:plain64 aes-256:cbc:essiv; do
+		part "luks1-qemu-${c//:/-}" luks1_qemu ${c//:/ }
+	done
+	for c in aes-xts-plain64:256 aes-xts-plain64:512 aes-cbc-essiv:sha256:128 aes-cbc-plain64:256; do
+		part "luks2-square-${c//:/-}" luks2_square "${c%:*}" "${c##*:}"
+	done
+	part luks2-kdfs luks2_kdfs sha1 sha256 sha384 sha512 ripemd160 whirlpool sha3-256 blake2s-256
+fi
+wait
+for name in $parts; do
+	[ -e "$scratch/$name/passed" ] || fail "part $name"
+done
+echo "$(cat "$scratch"/*/count | wc -l) containers"
