@@ -38,10 +38,17 @@ _Static_assert(sizeof(struct mmp_struct) == 1024, "the smallest block");
 
 struct mmp {
 	struct fs *fs;
-	uint64_t block_nr;	/* [init only] */
-	uint64_t off;		/* [init only] on the device, bytes */
+	/* [init only] Copies: recovery loads the superblock anew while the thread runs. */
+	uint64_t block_nr;
+	uint64_t off;		/* on the device, bytes */
+	uint32_t len;		/* bytes of a block */
+	unsigned interval_s;	/* between two updates of ours */
+	unsigned asked_s;	/* the same, as the superblock says */
+	uint32_t csum_seed;
+	bool has_csum;
+
 	/* What follows is the thread's while it runs. */
-	struct mmp_struct *ours;/* what we write; fs->block_size bytes */
+	struct mmp_struct *ours;/* what we write; len bytes */
 	void *seen;		/* what we read; as long */
 	uint32_t seq;		/* the last one that is known to be on the device */
 	unsigned failures;	/* in a row; after one the device may hold seq or the next */
@@ -67,40 +74,40 @@ static int64_t now_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-static uint32_t checksum(const struct fs *fs, const struct mmp_struct *m)
+static uint32_t checksum(const struct mmp *mmp, const struct mmp_struct *m)
 {
-	return csum_crc32c(fs->csum_seed, m, offsetof(struct mmp_struct, mmp_checksum));
+	return csum_crc32c(mmp->csum_seed, m, offsetof(struct mmp_struct, mmp_checksum));
 }
 
 /* 0; -EUCLEAN; what the device says. */
 static int load(struct mmp *mmp, struct mmp_struct *to)
 {
-	struct fs *fs = mmp->fs;
+	struct blkdev *dev = mmp->fs->dev;
 	int err;
 
-	blkdev_uncache(fs->dev, mmp->off, fs->block_size);
-	err = blkdev_read(fs->dev, to, fs->block_size, mmp->off);
+	blkdev_uncache(dev, mmp->off, mmp->len);
+	err = blkdev_read(dev, to, mmp->len, mmp->off);
 	if (err)
 		return err;
 	if (get_le32(&to->mmp_magic) != EXT4_MMP_MAGIC ||
-	    (fs->has_csum && get_le32(&to->mmp_checksum) != checksum(fs, to)))
+	    (mmp->has_csum && get_le32(&to->mmp_checksum) != checksum(mmp, to)))
 		return -EUCLEAN;
 	return 0;
 }
 
 static int store(struct mmp *mmp, uint32_t seq)
 {
-	struct fs *fs = mmp->fs;
+	struct blkdev *dev = mmp->fs->dev;
 	struct mmp_struct *m = mmp->ours;
 	int err;
 
 	put_le32(&m->mmp_seq, seq);
 	put_le64(&m->mmp_time, (uint64_t)fs_now().tv_sec);
-	if (fs->has_csum)
-		put_le32(&m->mmp_checksum, checksum(fs, m));
-	err = blkdev_write(fs->dev, m, fs->block_size, mmp->off);
+	if (mmp->has_csum)
+		put_le32(&m->mmp_checksum, checksum(mmp, m));
+	err = blkdev_write(dev, m, mmp->len, mmp->off);
 	if (!err)
-		err = blkdev_flush(fs->dev);
+		err = blkdev_flush(dev);
 	if (!err)
 		mmp->seq = seq;
 	return err;
@@ -169,14 +176,6 @@ static int explain_load(struct mmp *mmp, int err, char *why, size_t why_len)
 	return err;
 }
 
-/* Seconds between two updates of ours. */
-static unsigned update_interval(const struct mmp *mmp)
-{
-	unsigned sec = mmp->fs->e2->super->s_mmp_update_interval;
-
-	return sec ? MIN(sec, EXT4_MMP_MAX_UPDATE_INTERVAL) : EXT4_MMP_UPDATE_INTERVAL;
-}
-
 static void wait_s(unsigned sec)
 {
 	while (sec)
@@ -186,7 +185,7 @@ static void wait_s(unsigned sec)
 /* Seconds in which an owner who lives changes the block; no image makes us wait for days. */
 static unsigned check_interval(const struct mmp *mmp, const struct mmp_struct *m)
 {
-	unsigned sec = MAX(mmp->fs->e2->super->s_mmp_update_interval, EXT4_MMP_MIN_CHECK_INTERVAL);
+	unsigned sec = MAX(mmp->asked_s, (unsigned)EXT4_MMP_MIN_CHECK_INTERVAL);
 	unsigned adapted = get_le16(&m->mmp_check_interval);
 
 	return MIN(MAX(sec, adapted), CHECK_MULT * EXT4_MMP_MAX_UPDATE_INTERVAL);
@@ -253,7 +252,7 @@ static void sign(struct mmp *mmp)
 	struct utsname node;
 	const char *slash;
 
-	memcpy(m, mmp->seen, mmp->fs->block_size);
+	memcpy(m, mmp->seen, mmp->len);
 	memset(m->mmp_nodename, 0, sizeof(m->mmp_nodename));
 	memset(m->mmp_bdevname, 0, sizeof(m->mmp_bdevname));
 	if (!uname(&node))
@@ -267,7 +266,7 @@ static void sign(struct mmp *mmp)
 
 static int claim(struct mmp *mmp, unsigned sec, char *why, size_t why_len)
 {
-	const unsigned check = MAX(CHECK_MULT * update_interval(mmp), EXT4_MMP_MIN_CHECK_INTERVAL);
+	const unsigned check = MAX(CHECK_MULT * mmp->interval_s, (unsigned)EXT4_MMP_MIN_CHECK_INTERVAL);
 	uint32_t seq = random_seq();
 	int err;
 
@@ -370,7 +369,7 @@ static void adapt(struct mmp *mmp, int64_t took_ms)
 static void *thread_main(void *arg)
 {
 	struct mmp *mmp = arg;
-	const int64_t interval = update_interval(mmp) * INT64_C(1000);
+	const int64_t interval = mmp->interval_s * INT64_C(1000);
 	int64_t start, took;
 
 	do {
@@ -405,6 +404,13 @@ static struct mmp *mmp_new(struct fs *fs)
 	mmp->fs = fs;
 	mmp->block_nr = fs->e2->super->s_mmp_block;
 	mmp->off = fs_off(fs, mmp->block_nr);
+	mmp->len = fs->block_size;
+	mmp->asked_s = fs->e2->super->s_mmp_update_interval;
+	mmp->interval_s = MIN(mmp->asked_s, (unsigned)EXT4_MMP_MAX_UPDATE_INTERVAL);
+	if (!mmp->interval_s)
+		mmp->interval_s = EXT4_MMP_UPDATE_INTERVAL;
+	mmp->csum_seed = fs->csum_seed;
+	mmp->has_csum = fs->has_csum;
 	mmp->ours = calloc(1, fs->block_size);
 	mmp->seen = calloc(1, fs->block_size);
 	mutex_init(&mmp->lock);

@@ -89,7 +89,7 @@ round() { # HOW CUTS
 	"$tools/crash_load" -k -n 0 -s "$seed" "$mnt" "$scratch/log" >"$scratch/out" 2>&1 &
 	load=$!
 	# Some hit while it is connecting, and do not count.
-	while [ "$(again)" -lt "$2" ] && [ $cuts -lt $(($2 * 4)) ]; do
+	while [ "$(again)" -lt "$2" ] && [ $cuts -lt $(($2 * 4 + 20)) ]; do
 		sleep "$((RANDOM % 2)).$((RANDOM % 9 + 1))"
 		"cut_$how"
 		cuts=$((cuts + 1))
