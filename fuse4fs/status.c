@@ -143,6 +143,8 @@ static void add_remote(struct json_object *o, struct blkdev *remote)
 	status_add_int(g, "buffer_bytes", s.buffer_len);
 	status_add_string(g, "fsync", s.nofsync ? "no" : "yes");
 	status_add_string(g, "locked", s.locked ? "yes" : "no");
+	if (s.knows_free)
+		status_add_int(g, "far_free_bytes", s.free_len);
 }
 
 static void add_requests(struct json_object *o, struct loop *loop)

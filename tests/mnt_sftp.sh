@@ -147,6 +147,20 @@ verify "ProxyJump"
 detach
 grep -q Accepted "$sshd_dir/jump/log" || fail "not through the jump host"
 
+# Less room there than a sparse image may need.
+mkdir "$scratch/small"
+mount -t tmpfs -o size=40M none "$scratch/small" || fail tmpfs
+truncate -s 1G "$scratch/small/img" && mke2fs -q -F -t ext4 "$scratch/small/img" || fail mke2fs
+sshd_up roomy
+conf roomy
+timeout 60 "$FUSE4FS" -o "ssh_config=$config" "roomy:$scratch/small/img" "$mnt" 2>"$scratch/said" ||
+	fail "a small disk: $(cat "$scratch/said")"
+grep -q "disk has 3[0-9] MiB left, this file system" "$scratch/said" ||
+	fail "nothing about the room there: $(cat "$scratch/said")"
+"$FUSE4FS" --status "$mnt" | grep -q far_free_bytes || fail "--status: no room there"
+detach
+umount "$scratch/small"
+
 # A jail.
 mkdir "$scratch/jail"
 mv "$image" "$scratch/jail/disk"

@@ -466,6 +466,26 @@ static void a_lock_that_was_taken_fences(void **state)
 	assert_int_equal(access(rig->lock_file, F_OK), 0);
 }
 
+/* The owner notices by himself, though his connection works. */
+static void a_lock_that_is_taken_is_missed(void **state)
+{
+	struct sftp_rig *rig = rig_of(state);
+	char text[600], aside[300];
+
+	rig->opt.deadline_s = 1;
+	assert_int_equal(rig_open(rig), 0);
+	do
+		read_lock_file(rig, text, sizeof(text));
+	while (!strstr(text, "started="));
+	snprintf(aside, sizeof(aside), "%s.aside", rig->lock_file);
+	assert_int_equal(rename(rig->lock_file, aside), 0);
+	write_lock_file(rig, "fuse4fs-lock 1 beat=0000000000000000 id=00 host=h boot=b pidns=p pid=1 "
+			"started=1");
+	assert_true(rig_await(rig, SFTP_FENCED, 5000));
+	assert_true(rig_noted(rig, "its lock was taken away"));
+	unlink(aside);
+}
+
 /* Any damage to answers: errors, never a crash, a hang or a lasting wait. */
 static void a_hostile_server_only_makes_errors(void **state)
 {
@@ -522,6 +542,7 @@ int main(void)
 		T(a_mount_waits_for_one_that_ends),
 		T(a_lock_that_a_crash_emptied_is_ours),
 		T(a_lock_that_was_taken_fences),
+		T(a_lock_that_is_taken_is_missed),
 		T(a_hostile_server_only_makes_errors),
 	};
 

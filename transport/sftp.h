@@ -106,6 +106,8 @@ struct sftp_status {
 	unsigned channels;	/* now open */
 	bool nofsync;		/* flush means "sent", not "durable" */
 	bool locked;		/* the lock file is ours */
+	bool knows_free;	/* the server has told: */
+	uint64_t free_len;	/* bytes its file system has left, at the last heartbeat */
 };
 
 /* dev: what sftp_dev_open returned. Any thread. */

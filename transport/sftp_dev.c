@@ -360,6 +360,8 @@ void sftp_dev_status(struct blkdev *bdev, struct sftp_status *ret)
 	ret->channels = dev->channels;
 	ret->nofsync = dev->nofsync;
 	ret->locked = dev->locked;
+	ret->knows_free = dev->knows_free;
+	ret->free_len = dev->free_len;
 	mutex_unlock(&dev->lock);
 }
 

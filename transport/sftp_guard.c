@@ -18,6 +18,7 @@ enum {
 	BATCH = 16,
 	BATCH_LEN = 32 * 1024,
 };
+_Static_assert(BATCH * BATCH_LEN >= RMAP_REGION_LEN, "an extent fits a batch");
 
 struct look {
 	struct ctl ctl;
@@ -71,22 +72,27 @@ bool guard_covers_locked(const struct sftp_dev *dev, uint64_t off, uint64_t len)
 	return false;
 }
 
-/* The next KEPT ranges from off on, in the order of the device. */
-static unsigned collect(struct sftp_dev *dev, struct look *looks, uint64_t *off)
-	REQUIRES(dev->lock)
+/*
+ * The next KEPT extents that this look has not seen; they go to the end of their list, so
+ * that it begins with those that are left. Pieces of a whole extent each time.
+ */
+static unsigned collect(struct sftp_dev *dev, struct look *looks) REQUIRES(dev->lock)
 {
 	unsigned n = 0;
-	struct wlog_ext *ext;
 
-	while (n < BATCH && (ext = wlog_find(&dev->log, *off, dev->dev.info.size))) {
-		uint64_t from = MAX(*off, ext->r.off);
-		uint32_t len = (uint32_t)MIN(range_end(&ext->r) - from, (uint64_t)BATCH_LEN);
+	while (!list_empty(&dev->log.kept)) {
+		struct wlog_ext *ext = container_of(dev->log.kept.next, struct wlog_ext, link);
+		unsigned pieces = (ext->r.len + BATCH_LEN - 1) / BATCH_LEN;
 
-		*off = from + len;
-		if (ext->state != WLOG_KEPT)
-			continue;
-		looks[n].off = from;
-		looks[n++].len = len;
+		if (ext->look_no == dev->look_no || n + pieces > BATCH)
+			break;
+		for (unsigned i = 0; i < pieces; i++, n++) {
+			looks[n].off = ext->r.off + (uint64_t)i * BATCH_LEN;
+			looks[n].len = MIN(ext->r.len - i * BATCH_LEN, (uint32_t)BATCH_LEN);
+		}
+		ext->look_no = dev->look_no;
+		list_unlink(&ext->link);
+		list_push(&dev->log.kept, &ext->link);
 	}
 	return n;
 }
@@ -140,15 +146,15 @@ static int look_at(struct sftp_dev *dev, struct look *looks, unsigned n)
 static int look_at_all(struct sftp_dev *dev)
 {
 	struct look *looks = calloc(BATCH, sizeof(*looks));
-	uint64_t off = 0;
 	unsigned n;
 	int err = 0;
 
 	if (!looks)
 		return 0;	/* the next look may have memory */
+	dev->look_no++;
 	do {
 		mutex_lock(&dev->lock);
-		n = collect(dev, looks, &off);
+		n = collect(dev, looks);
 		mutex_unlock(&dev->lock);
 		if (n)
 			err = look_at(dev, looks, n);

@@ -10,6 +10,7 @@
  *   sftp_ident.c  is this still our file
  *   sftp_guard.c  late writes of dead connections
  *   sftp_lock.c   the lock file
+ *   sftp_watch.c  what is asked with every heartbeat: the lock's name, the room there
  *   sftp_ahead.c  what to read before it is asked for
  *   wlog.c, rcache.c, rmap.c, sftp_codec.c: memory and bytes, no threads
  *
@@ -186,6 +187,17 @@ struct guard {
 	uint32_t len;
 };
 
+enum watch_state { WATCH_IDLE, WATCH_OPENING, WATCH_READING };
+
+/* [io] */
+struct sftp_watch {
+	enum watch_state state;
+	struct ctl lock, space;
+	bool space_asked;
+	struct sftp_handle handle;
+	char text[LOCK_LINE_MAX + 1];
+};
+
 struct sftp_dev {
 	struct blkdev dev;	/* first */
 	/* [init only] */
@@ -229,6 +241,7 @@ struct sftp_dev {
 	bool guard_all;		/* more than fit: everything is kept */
 	int64_t guard_until_ms;	/* 0: no guard */
 	int64_t guard_check_ms;	/* next one */
+	uint64_t look_no;	/* of the last one */
 	struct ahead_track tracks[AHEAD_TRACKS];
 	uint64_t clock;		/* of tracks */
 	struct sftp_meter reading, writing;
@@ -242,8 +255,11 @@ struct sftp_dev {
 	unsigned channels;	/* ready ones */
 	bool nofsync;
 	bool locked;
+	bool knows_free;
+	uint64_t free_len;	/* bytes the server's file system has left for us */
 
 	/* [io] */
+	struct sftp_watch watch;
 	struct sftp_chan chans[STREAM_MAX_CHANNELS];
 	struct list flights;
 	struct sftp_version version;
@@ -411,5 +427,13 @@ void lockfile_beaten(struct sftp_dev *dev, int64_t sent_ms);
 /* For so long no beat was answered that somebody may have taken it: nothing may be written. */
 bool lockfile_expired(const struct sftp_dev *dev);
 void lockfile_drop(struct sftp_dev *dev);
+/* The text of a lock file names somebody else. */
+bool lockfile_is_others(const struct sftp_dev *dev, const char *text);
+
+/* sftp_watch.c */
+/* Asks what is not being asked. */
+void watch_begin(struct sftp_dev *dev);
+/* Takes in what was answered. -ESTALE: the lock file is another one, or gone. */
+int watch_run(struct sftp_dev *dev);
 
 #endif

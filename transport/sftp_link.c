@@ -254,6 +254,8 @@ void link_end(struct sftp_dev *dev)
 {
 	dev->stream->ops->drop(dev->stream);
 	req_abandon_all(dev);
+	dev->watch.state = WATCH_IDLE;
+	dev->watch.space_asked = false;
 	settle_channels(dev);
 }
 
@@ -302,6 +304,7 @@ static void connected(struct sftp_dev *dev)
 	dev->beat_ms = now + MIN(HEARTBEAT_MS, dev->deadline_ms);
 	dev->backoff_ms = 0;
 	dev->suspect = false;
+	watch_begin(dev);
 	if (again)
 		link_set_state(dev, dev->broken ? SFTP_BROKEN : SFTP_UP,
 			       "connected again after %lld.%lld s", (long long)outage / 1000,
@@ -379,7 +382,8 @@ static void lost(struct sftp_dev *dev, int err)
 	link_set_state(dev, SFTP_LOST, "the connection is lost: %s%s",
 		       err == -ETIMEDOUT ? "the server has been silent for too long" :
 		       err == -EPROTO ? "an answer that SFTP does not allow" :
-		       err == -ENOLCK ? "its lock was not renewed in time" : how,
+		       err == -ENOLCK ? "its lock was not renewed in time" :
+		       err == -ESTALE ? "its lock was taken away" : how,
 		       dev->broken ? "" : "; waiting for another");
 }
 
@@ -434,6 +438,7 @@ static int beat(struct sftp_dev *dev)
 	int err;
 
 	dev->beat_ms = boot_ms() + MIN(HEARTBEAT_MS, dev->deadline_ms);
+	watch_begin(dev);
 	if (dev->beating)
 		return 0;
 	dev->beating = true;
@@ -461,12 +466,14 @@ static int64_t silence_end(const struct sftp_dev *dev)
 	return end;
 }
 
-/* What time asks for. Returns how long to wait, or -ETIMEDOUT: the connection is dead. */
+/* What time asks for. Returns how long to wait, or -errno: the connection is not to be used. */
 static int64_t keep_time(struct sftp_dev *dev)
 {
 	int64_t now = boot_ms(), wait, end;
 
 	notice_sleep(dev);
+	if (watch_run(dev))
+		return -ESTALE;
 	if (now >= dev->beat_ms && beat(dev))
 		return -EIO;
 	wait = dev->beat_ms - now;

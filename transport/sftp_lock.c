@@ -542,6 +542,14 @@ void lockfile_undo(struct sftp_dev *dev)
 	set_locked(dev, false);
 }
 
+bool lockfile_is_others(const struct sftp_dev *dev, const char *text)
+{
+	struct owner o;
+
+	/* Bytes that make no sense may be half a line of ours. */
+	return parse(text, &o) && strcmp(o.id, dev->lock_id) != 0;
+}
+
 void lockfile_drop(struct sftp_dev *dev)
 {
 	char text[LOCK_LINE_MAX];
