@@ -280,9 +280,9 @@ static int check_combination(const struct options *opt, char *why, size_t why_le
 		return fail(why, why_len, "keyfile-offset= and keyfile-size= need keyfile=");
 	if (opt->nocrypt && (opt->keyfile || opt->has_passfd || opt->header || opt->has_keyslot))
 		return fail(why, why_len, "nocrypt and options for LUKS exclude each other");
-	if (opt->root && opt->root[0] != '/')
-		return fail(why, why_len, "root=%s: must be an absolute path inside the image",
-			    opt->root);
+	if (opt->root && opt->root[0] != '/' && opt->root[strspn(opt->root, "0123456789")])
+		return fail(why, why_len, "root=%s: must be an absolute path inside the image, or "
+			    "an inode number", opt->root);
 	return 0;
 }
 

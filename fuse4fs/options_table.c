@@ -76,7 +76,7 @@ const struct option_def option_table[] = {
 	{ .name = "kdf-iterations", .kind = OPTION_NUMBER, .field = FIELD(kdf_iterations), .min = 1,
 	  .max = INT64_MAX, .doc = "bound of PBKDF2's iterations (default 200 million)" },
 	{ .name = "root", .kind = OPTION_STRING, .field = FIELD(root),
-	  .doc = "serve only this directory of the image" },
+	  .doc = "serve only this directory of the image: a path or an inode number" },
 	{ .name = "cache_size", .kind = OPTION_SIZE, .field = FIELD(cache_bytes),
 	  .doc = "bound of the metadata cache (default 32M)" },
 	{ .name = "threads", .kind = OPTION_NUMBER, .field = FIELD(threads), .min = 1,

@@ -2,6 +2,8 @@
 /* Opening and closing the file system for the request layer; what concerns all of it. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <uuid/uuid.h>
 
 #include "file.h"
@@ -61,27 +63,47 @@ static struct fs_options fs_options_of(const struct options *opt, struct vfs *v)
 	};
 }
 
-static int find_root(struct vfs *v, const char *path, char *why, size_t why_len)
+/* root: a path, or an inode number in decimal. */
+static int resolve_root(struct vfs *v, const char *root, uint32_t *ret_ino)
+{
+	unsigned long n;
+
+	if (root[0] == '/')
+		return ops_resolve(v->fs, root, ret_ino);
+	errno = 0;
+	n = strtoul(root, NULL, 10);
+	if (errno || n > UINT32_MAX)
+		return -ENOENT;
+	*ret_ino = (uint32_t)n;
+	return 0;
+}
+
+static int check_root(struct vfs *v, uint32_t ino)
 {
 	struct stat st;
-	uint32_t ino;
-	int err;
+	int err = ops_getattr(v->fs, ino, &st);
 
-	v->ids.root = INO_EXT4_ROOT;
-	if (!path)
-		return 0;
-	err = ops_resolve(v->fs, path, &ino);
+	if (err)
+		return err == -ESTALE ? -ENOENT : err;
+	return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+}
+
+/* A root that is no directory would be mounted, but nobody could enter. */
+static int find_root(struct vfs *v, const char *root, char *why, size_t why_len)
+{
+	uint32_t ino = INO_EXT4_ROOT;
+	int err = root ? resolve_root(v, root, &ino) : 0;
+
 	if (!err)
-		err = ops_getattr(v->fs, ino, &st);
-	if (!err && !S_ISDIR(st.st_mode))
-		err = -ENOTDIR;
-	if (err) {
-		snprintf(why, why_len, "root=%s: %s (it must be a directory of the image)", path,
+		err = check_root(v, ino);
+	if (err && root)
+		snprintf(why, why_len, "root=%s: %s (it must be a directory of the image)", root,
 			 strerror(-err));
-		return err;
-	}
+	else if (err)
+		snprintf(why, why_len, "the root directory (inode %u) is damaged: %s; run e2fsck",
+			 ino, strerror(-err));
 	v->ids.root = ino;
-	return 0;
+	return err;
 }
 
 static void free_tables(struct vfs *v)

@@ -50,7 +50,8 @@ typedef void (*vfs_log_fn)(void *arg, int level, const char *line);
  * vfs_open - open the file system on dev as the options say
  *
  * dev  stays the caller's. log gets one line at a time, from any thread.
- * Returns 0; what fs_open says, with a sentence in why; -ENOENT, -ENOTDIR for root=.
+ * Returns 0; what fs_open says; -ENOENT, -ENOTDIR, -EUCLEAN, -EIO for the root directory,
+ * root= or its own. Each with a sentence in why.
  */
 int vfs_open(const struct options *opt, struct blkdev *dev, vfs_log_fn log, void *log_arg,
 	     struct vfs *v, char *why, size_t why_len);

@@ -130,7 +130,7 @@ static void refusals_name_the_option(void **state)
 		{ "-o errors=pan i m", "errors=pan" }, { "-o offset=1X i m", "offset=1X" },
 		{ "-o offset=1KK i m", "offset=1KK" }, { "-o offset=9223372036854775807P i m", "offset=" },
 		{ "-o uid=4294967295 i m", "uid=4294967295" }, { "-o root= i m", "root=" },
-		{ "-o root=a i m", "root=a" }, { "-o norecovery i m", "norecovery" },
+		{ "-o root=a i m", "root=a" }, { "-o root=12a i m", "root=12a" }, { "-o norecovery i m", "norecovery" },
 		{ "-o partition=1,offset=5 i m", "partition" }, { "-o allow_other,allow_root i m", "allow_root" },
 		{ "-o keyfile-size=9M,keyfile=k i m", "keyfile-size=9M" },
 		{ "-o keyfile-offset=1 i m", "keyfile=" }, { "-o key-slot=32 i m", "key-slot=32" },
