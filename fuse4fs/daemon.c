@@ -84,7 +84,7 @@ int daemon_start(struct daemon *d, bool foreground, const char *name)
 	int fds[2];
 	pid_t pid;
 
-	*d = (struct daemon){ .ready_fd = -1, .null_fd = -1, .name = name };
+	*d = (struct daemon){ .ready_fd = -1, .null_fd = -1, .parent_fd = -1, .name = name };
 	atomic_init(&d->background, false);
 	if (foreground)
 		return monitor_start(&d->monitor);
@@ -107,13 +107,22 @@ int daemon_start(struct daemon *d, bool foreground, const char *name)
 	return monitor_start(&d->monitor);
 }
 
+int daemon_adopt(struct daemon *d, int ready_fd, const char *name)
+{
+	*d = (struct daemon){ .ready_fd = ready_fd, .null_fd = -1, .attached = true,
+			      .parent_fd = -1, .name = name };
+	atomic_init(&d->background, false);
+	return monitor_start(&d->monitor);
+}
+
 static void report(struct daemon *d, int status)
 {
 	unsigned char byte = (unsigned char)status;
 
 	if (d->ready_fd < 0)
 		return;
-	prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
+	if (!d->attached)
+		prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
 	while (write(d->ready_fd, &byte, 1) < 0 && errno == EINTR)
 		;
 	close(d->ready_fd);
@@ -127,7 +136,8 @@ void daemon_detach(struct daemon *d)
 	setsid();
 	if (chdir("/"))
 		daemon_log(d, VFS_LOG_WARN, "cannot leave the current directory");
-	d->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (!d->attached)
+		d->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 }
 
 void daemon_ready(struct daemon *d)
@@ -138,7 +148,7 @@ void daemon_ready(struct daemon *d)
 		dup2(d->null_fd, fd);
 	if (d->null_fd > 2)
 		close(d->null_fd);
-	atomic_store(&d->background, true);
+	atomic_store(&d->background, !d->attached);
 	report(d, MNT_EX_OK);
 }
 

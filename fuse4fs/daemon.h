@@ -19,6 +19,8 @@ struct daemon {
 	int null_fd;			/* /dev/null, kept for daemon_ready, or -1 */
 	struct monitor *monitor;	/* [init only] the process beside this one */
 	_Atomic bool background;	/* messages go to syslog */
+	bool attached;			/* [init only] keeps its terminal and its parent */
+	int parent_fd;			/* [init only] readable: we are to end, or -1 */
 	const char *name;		/* of the image, in front of every message */
 };
 
@@ -28,6 +30,9 @@ struct daemon {
  * reported gets SIGTERM when the parent dies. 0 in the child; -errno when there is none.
  */
 int daemon_start(struct daemon *d, bool foreground, const char *name);
+/* The same in a process that somebody forked for it, who reads the status from ready_fd and is
+ * not left. 0 or -errno. */
+int daemon_adopt(struct daemon *d, int ready_fd, const char *name);
 /* Leaves the parent's session and directory; what daemon_ready needs of the file system. */
 void daemon_detach(struct daemon *d);
 /* All has worked: lets the parent go with status 0 and leaves its terminal. */

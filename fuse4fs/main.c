@@ -15,6 +15,7 @@
 #include "export.h"
 #include "mount.h"
 #include "options.h"
+#include "private.h"
 #include "probe.h"
 #include "server.h"
 #include "status.h"
@@ -52,11 +53,33 @@ static int catch_signals(void)
 	return fds[0];
 }
 
+/* The process is there for the server alone: ready_fd is told how it went. */
+static int serve_private(const struct options *opt, int ready_fd)
+{
+	struct daemon daemon;
+	int status, err = daemon_adopt(&daemon, ready_fd, opt->image);
+
+	if (err)
+		return MNT_EX_SYSERR;
+	status = server_run(opt, &server_fs_role, &daemon, catch_signals);
+	daemon_end(&daemon);
+	return status;
+}
+
 static int serve(const struct options *opt)
 {
 	struct daemon daemon;
-	int status, err = daemon_start(&daemon, opt->foreground, opt->image);
+	int status, parent_fd = -1, err = 0;
 
+	if (opt->die_with_parent)
+		err = private_watch_parent(&parent_fd);
+	if (err) {
+		fprintf(stderr, "fuse4fs: --die-with-parent: %s\n", err == -ECHILD ?
+			"the parent is in another PID namespace" : strerror(-err));
+		return MNT_EX_SYSERR;
+	}
+	err = daemon_start(&daemon, opt->foreground, opt->image);
+	daemon.parent_fd = parent_fd;
 	if (err) {
 		fprintf(stderr, "fuse4fs: cannot start a process: %s\n", strerror(-err));
 		return MNT_EX_SYSERR;
@@ -86,7 +109,7 @@ static int run(const struct options *opt)
 	case ACT_UNMOUNT:
 		return mount_umount_main(opt->mountpoint, opt->lazy, opt->force);
 	default:
-		return serve(opt);
+		return opt->private ? private_main(opt, serve_private) : serve(opt);
 	}
 }
 

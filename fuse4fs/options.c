@@ -215,7 +215,8 @@ void options_fini(struct options *opt)
 	}
 }
 
-enum { LONG_STATUS = 256, LONG_JSON, LONG_EXPORT, LONG_PROBE };
+enum { LONG_STATUS = 256, LONG_JSON, LONG_EXPORT, LONG_PROBE, LONG_PRIVATE,
+       LONG_DIE };
 
 static const struct option long_options[] = {
 	{ "help", no_argument, NULL, 'h' },
@@ -224,6 +225,8 @@ static const struct option long_options[] = {
 	{ "probe", no_argument, NULL, LONG_PROBE },
 	{ "status", no_argument, NULL, LONG_STATUS },
 	{ "json", no_argument, NULL, LONG_JSON },
+	{ "private", no_argument, NULL, LONG_PRIVATE },
+	{ "die-with-parent", no_argument, NULL, LONG_DIE },
 	{ "unmount", no_argument, NULL, 'u' },
 	{ "foreground", no_argument, NULL, 'f' },
 	{ "options", required_argument, NULL, 'o' },
@@ -251,6 +254,8 @@ static int parse_flag(int c, struct options *opt, char *why, size_t why_len)
 	case 'V': opt->action = ACT_VERSION; return 0;
 	case LONG_STATUS: opt->action = ACT_STATUS; return 0;
 	case LONG_JSON: opt->json = 1; return 0;
+	case LONG_PRIVATE: opt->private = 1; return 0;
+	case LONG_DIE: opt->die_with_parent = 1; return 0;
 	case LONG_PROBE: opt->action = ACT_PROBE; return 0;
 	case LONG_EXPORT: opt->action = ACT_EXPORT; return 0;
 	case ':': return fail(why, why_len, "-%c needs a value", optopt);
@@ -306,11 +311,15 @@ static int take_operands(struct options *opt, int n, char **words, char *why, si
 		opt->image = words[0];
 		return check_combination(opt, why, why_len);
 	default:
-		if (n != 2)
+		if (opt->private && n < 3)
+			return fail(why, why_len, "usage: fuse4fs --private [-o OPTIONS] IMAGE "
+				    "MOUNTPOINT -- COMMAND [ARGUMENT...]");
+		if (!opt->private && n != 2)
 			return fail(why, why_len, "usage: fuse4fs [--export-device] [-o OPTIONS] IMAGE "
 				    "MOUNTPOINT");
 		opt->image = words[0];
 		opt->mountpoint = words[1];
+		opt->command = words + 2;
 		return check_combination(opt, why, why_len);
 	}
 }

@@ -39,7 +39,9 @@ struct options {
 	/* The command itself. */
 	int action;			/* enum action */
 	int foreground, debug, json, lazy, force, verbose;	/* 0 or 1 */
+	int private, die_with_parent;	/* 0 or 1 */
 	const char *image, *mountpoint;	/* argv's strings */
+	char **command;			/* of --private; argv's, NULL at the end */
 
 	/* How the image is served. Integers, so that a row of the table can set them. */
 	int readonly, norecovery;

@@ -41,6 +41,7 @@ void options_help(void)
 {
 	printf("usage: fuse4fs [-fdsvrw] [-o OPTION,...] IMAGE MOUNTPOINT\n"
 	       "       fuse4fs --export-device [-o OPTION,...] IMAGE MOUNTPOINT\n"
+	       "       fuse4fs --private [-o OPTION,...] IMAGE MOUNTPOINT -- COMMAND...\n"
 	       "       fuse4fs --probe [--json] [-o OPTION,...] IMAGE\n"
 	       "       fuse4fs --status [--json] MOUNTPOINT\n"
 	       "       fuse4fs -u [-l] MOUNTPOINT\n"
@@ -53,6 +54,8 @@ void options_help(void)
 	       "  -r, -w             the same as -o ro, -o rw\n"
 	       "  -o, --options      mount options; -o help lists them\n"
 	       "  --export-device    serve the block device itself, as MOUNTPOINT/device\n"
+	       "  --private          run COMMAND with a mount that nobody else sees\n"
+	       "  --die-with-parent  end when the process that started it ends\n"
 	       "  --probe            what IMAGE is and what mounting it would do\n"
 	       "  --status           what the server of MOUNTPOINT is doing\n"
 	       "  --json             the same, for programs\n"

@@ -88,6 +88,22 @@ static void prepare(const struct sandbox_needs *needs, struct confinement *c)
 	note(c, SANDBOX_MOUNTS, files ? -EOPNOTSUPP : sandbox_mounts_open(&c->mounts_fd));
 }
 
+static bool has_capabilities(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+
+	return syscall(SYS_capget, &head, data) || data[0].permitted || data[1].permitted;
+}
+
+/* What the other threads have not done if they could not be told, as without /proc. */
+static void note_threads(struct confinement *c, int err)
+{
+	note(c, SANDBOX_CAPABILITIES, has_capabilities() ? err : 0);
+	note(c, SANDBOX_FILES, err);
+	note(c, SANDBOX_MOUNTS, err);
+}
+
 void sandbox_enter(const struct sandbox_needs *needs, struct sandbox_state *ret)
 {
 	struct confinement c = { .files_fd = -1, .mounts_fd = -1, .programs = needs->programs };
@@ -97,8 +113,7 @@ void sandbox_enter(const struct sandbox_needs *needs, struct sandbox_state *ret)
 	prepare(needs, &c);
 	if (!err)
 		err = sandbox_threads(list_fd, confine_other, &c);
-	if (err)
-		note(&c, SANDBOX_CAPABILITIES, err);
+	note_threads(&c, err);
 	confine_thread(&c);
 	if (c.files_fd >= 0)
 		close(c.files_fd);
@@ -115,5 +130,5 @@ bool sandbox_missing(const struct sandbox_state *state, enum sandbox_part part)
 {
 	const int err = state->err[part];
 
-	return err && !(part == SANDBOX_MOUNTS && (err == -EPERM || err == -EOPNOTSUPP));
+	return err && !(part == SANDBOX_MOUNTS && (err == -EPERM || err == -EOPNOTSUPP || err == -ENOENT));
 }

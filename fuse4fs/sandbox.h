@@ -48,7 +48,8 @@ const char *sandbox_part_name(enum sandbox_part part);
  * calls of other threads may return EINTR. A crash leaves nothing behind.
  */
 void sandbox_enter(const struct sandbox_needs *needs, struct sandbox_state *ret);
-/* Whether the state is what was asked for: -EPERM for mounts is, they need a privilege. */
+/* Whether the state is what was asked for: -EPERM and -ENOENT for mounts are, they
+ * need a privilege and /proc. */
 bool sandbox_missing(const struct sandbox_state *state, enum sandbox_part part);
 
 #endif

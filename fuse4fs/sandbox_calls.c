@@ -67,6 +67,7 @@ static const struct call calls[] = {
 	{ "clone", ALL, A_THREAD, "threads of a resolver or a library" },
 	{ "close", ALL, ANY, "the image, the session" },
 	{ "connect", REMOTE, ANY, "the SSH server, name servers, the agent" },
+	{ "dup", ALL, ANY, "compat_fuse.c: INIT of a mount made later" },
 	{ "dup2", ALL, ANY, "leaving the terminal" },
 	{ "dup3", ALL, ANY, "leaving the terminal, ending the session" },
 	{ "epoll_create1", REMOTE, ANY, "libssh, as built by some" },

@@ -168,7 +168,8 @@ static int get_ready(struct server *srv, char *why)
 
 	wait_until_agreed(srv);
 	mount_tune(srv);
-	if (!server_passed_on(srv))
+	/* What others see of mounts is not about one that they do not see. */
+	if (!server_passed_on(srv) && !srv->opt->private)
 		mount_register(srv->image, srv->mountpoint);
 	daemon_detach(srv->daemon);
 	err = server_sandbox(srv, why, WHY_BYTES);

@@ -96,11 +96,23 @@ static void end_by_signal(struct server *srv, int signal_fd)
 		monitor_unmount(srv->daemon->monitor, true);
 }
 
+/* False: we are told to end, by a signal or by the death of a parent we are to die with. */
+static bool wait_for_unmount(struct server *srv, int signal_fd)
+{
+	struct pollfd fds[] = { { .fd = loop_done_fd(srv->loop), .events = POLLIN },
+				{ .fd = signal_fd, .events = POLLIN },
+				{ .fd = srv->daemon->parent_fd, .events = POLLIN } };
+
+	while (poll(fds, 3, -1) < 0 && errno == EINTR)
+		;
+	return fds[0].revents != 0;
+}
+
 void server_wait_end(struct server *srv, int signal_fd)
 {
-	int ended = wait_either(signal_fd, loop_done_fd(srv->loop), -1), why;
+	int why;
 
-	if (!(ended & 2)) {
+	if (!wait_for_unmount(srv, signal_fd)) {
 		end_by_signal(srv, signal_fd);
 		return;
 	}

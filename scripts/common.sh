@@ -7,7 +7,7 @@ BUILD_PACKAGES="autoconf automake gcc libc6-dev make pkg-config libfuse3-dev lib
 DEMO_PACKAGES="e2fsprogs fuse3 mount util-linux"
 TEST_PACKAGES="$DEMO_PACKAGES libcmocka-dev acl attr procps psmisc python3 rsync tar kmod
 	libcap2-bin cryptsetup-bin qemu-utils python3-cryptography sqlite3 git mmdebstrap debian-archive-keyring ca-certificates openssh-client
-	openssh-server openssh-sftp-server rclone"
+	openssh-server openssh-sftp-server rclone bubblewrap"
 
 export LC_ALL=C
 PATH=$PATH:/usr/sbin:/sbin
