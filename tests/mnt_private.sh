@@ -1,0 +1,73 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A command with a mount of its own (--private), as root and as a user; servers that end with
+# their parent (--die-with-parent). Every end is a clean one.
+. "$(dirname "$0")/lib.sh"
+need_fuse
+
+private() { ( background "$@" ) }
+background() { exec "$FUSE4FS" --private "${@:1:$(($# - 1))}" "$image" "$mnt" -- bash -c "${!#}" -- "$mnt"; }
+ended() { # nothing is left of it, and the image is whole
+	for _ in $(seq 100); do pgrep -f -- "fuse4fs .*$scratch/" >/dev/null || break; sleep 0.1; done
+	pgrep -f -- "fuse4fs .*$scratch/" >/dev/null && fail "$1: a process was left behind"
+	grep -q " $mnt " /proc/self/mounts && fail "$1: the mount is visible outside"
+	clean_image
+}
+seen() { debugfs -R "cat $1" "$image" 2>/dev/null; }
+
+trial() { # who runs it
+	img 32M -t ext4 -E root_owner
+	chmod 666 "$image"
+	chmod 777 "$mnt"
+	private "echo $1 >\$1/file && grep -q ' $mnt fuse.fuse4fs' /proc/self/mounts" || fail "$1: status $?"
+	ended "$1"
+	[ "$(seen /file)" = "$1" ] || fail "$1: what the command wrote is not in the image"
+	private 'exit 42'; [ $? = 42 ] || fail "$1: exit status"
+	private 'kill -KILL $$'; [ $? = 137 ] || fail "$1: status of a signal"
+	"$FUSE4FS" --private "$image" "$mnt" -- "$scratch/none" 2>/dev/null; [ $? = 127 ] || fail "$1: 127"
+	"$FUSE4FS" --private "$image" "$mnt" -- "$image" 2>/dev/null; [ $? = 126 ] || fail "$1: 126"
+	private -o ro 'touch $1/x' 2>/dev/null && fail "$1: ro was written"
+	"$FUSE4FS" --private "$scratch/none" "$mnt" -- true 2>/dev/null; [ $? = 32 ] || fail "$1: no image"
+	ended "$1"
+	# Killed itself: the command and the mount go, too.
+	background 'echo late >$1/late; exec sleep 100' &
+	p=$!
+	for _ in $(seq 100); do pgrep -P "$p" -x sleep >/dev/null && break; sleep 0.1; done
+	kill -9 "$p"
+	{ wait "$p"; } 2>/dev/null
+	ended "$1, killed"
+	[ "$(seen /late)" = late ] || fail "$1: written before the kill, and lost"
+	# A signal is for the command.
+	background 'trap "exit 7" TERM; echo up >$1/up; while :; do sleep 0.1; done' &
+	p=$!
+	for _ in $(seq 100); do pgrep -P "$p" -x bash >/dev/null && break; sleep 0.1; done
+	sleep 0.5
+	kill "$p"
+	wait "$p"; [ $? = 7 ] || fail "$1: the signal was not passed on"
+	# The parent's death kills it.
+	bash -c '"$0" --die-with-parent --private "$1" "$2" -- bash -c "echo x >$2/died; exec sleep 100" & sleep 2' \
+		"$FUSE4FS" "$image" "$mnt"
+	ended "$1, parent"
+	[ "$(seen /died)" = x ] || fail "$1: written before the parent died, and lost"
+}
+
+trial root
+[ -z "$(ls -A "$mnt")" ] || fail "the mount point is not empty outside"
+if command -v setpriv >/dev/null; then
+
+	mknod "$scratch/fuse" c 10 229 && chmod 666 "$scratch/fuse" || fail "mknod"
+	export -f private background ended seen trial img adopt fail clean_image plain_copy
+	export scratch image mnt FUSE4FS
+	chmod -R a+rwX "$scratch"
+	unshare -m bash -c 'mount --bind "$scratch/fuse" /dev/fuse && exec setpriv --reuid 65534 --regid 65534 \
+		--clear-groups bash -c "trial user"' || exit 1
+fi
+
+# In the background and in the foreground.
+img 32M -t ext4
+for f in "" -f; do
+	bash -c '"$0" --die-with-parent $3 "$1" "$2" & sleep 1; echo text >"$2/by-child'"$f"'"' "$FUSE4FS" "$image" "$mnt" "$f"
+	ended "die-with-parent $f"
+	[ "$(seen "/by-child$f")" = text ] || fail "die-with-parent $f: lost"
+done
+exit 0
