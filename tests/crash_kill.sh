@@ -13,7 +13,7 @@ kills=${CRASH_KILLS:-40}
 seed=${CRASH_SEED:-$$}
 keep=${CRASH_KEEP:-${BUILDDIR:-.}/tests}
 kernel=
-[ -c /dev/loop-control ] || kernel=-K
+[ -c /dev/loop-control ] && unshare -m true 2>/dev/null || kernel=-K
 
 keep_failure() { # WHAT
 	kept=$keep/crash-kill-$seed

@@ -17,7 +17,7 @@ keep=${CRASH_KEEP:-${BUILDDIR:-.}/tests}
 cuts="-n ${CRASH_CUTS:-220}"
 [ -z "${CRASH_ALL:-}" ] || cuts=-a
 kernel=
-[ -c /dev/loop-control ] || kernel=-K
+[ -c /dev/loop-control ] && unshare -m true 2>/dev/null || kernel=-K
 FUSE4FS=$tools/recording_fuse4fs
 
 # Images in memory: they are written again for every cut.

@@ -153,3 +153,9 @@ typed() {
 	printf 'Enter passphrase for .*: $\n%s\n' "${keys[@]}" |
 		SECRETS=${#keys[@]} timeout 100 python3 -I "$top_tests/terminal.py" "$status" "$@"
 }
+
+# Mounts that nobody else sees. In a chroot whose root is no mount point unshare(1) makes none.
+need_own_mounts() {
+	[ "$(id -u)" != 0 ] || unshare -m true 2>/dev/null ||
+		skip "no mounts of its own: / is no mount point (a chroot)"
+}

@@ -38,7 +38,7 @@ for how in "$FUSE4FS" "$tools/mount.fuse4fs"; do
 	says 32 "$image: header=" "$how" "$image" "$mnt" -o "header=$scratch/none"
 	says 1 "unknown option 'nonsense' (" "$how" "$image" "$mnt" -o nonsense
 	says 1 "commit=abc: " "$how" "$image" "$mnt" -o commit=abc
-	says 32 "localhost: cannot connect: " "$how" localhost:x "$mnt" -o ssh_config=none,port=1
+	says 32 "127.0.0.1: cannot connect: " "$how" 127.0.0.1:x "$mnt" -o ssh_config=none,port=1
 done
 says 1 "unknown option '-z' (" "$FUSE4FS" -z
 says 1 "usage: " "$FUSE4FS" "$image"
@@ -92,10 +92,11 @@ logger=$!
 for _ in $(seq 100); do [ ! -S /dev/log ] || break; sleep 0.05; done
 "$FUSE4FS" "$2" "$3"
 exec 9>"$3/busy"
-kill -TERM "$(pgrep -f -- "fuse4fs $2 $3")"
+kill -TERM "$("$FUSE4FS" --status "$3" | sed -n 's/^pid  *//p')"
 wait "$logger"
 exec 9>&-
 S
+need_own_mounts
 unshare -m bash "$scratch/inside" "$scratch" "$image" "$mnt" >"$scratch/out" 2>&1 || { cat "$scratch/out" >&2; fail "the log heard nothing"; }
 grep -qE "^<[0-9]+>.* fuse4fs\[[0-9]+\]: $image: told to end while in use" "$scratch/log" ||
 	{ cat "$scratch/log" >&2; fail "not the line that was expected in the log"; }

@@ -4,6 +4,7 @@
 # appear in /usr/sbin of a mount namespace of this test's own.
 . "$(dirname "$0")/lib.sh"
 need_fuse; need cryptsetup mke2fs python3 unshare
+need_own_mounts
 
 cat >"$scratch/inside" <<'S'
 set -eu

@@ -29,6 +29,7 @@ sftp_server=$(for f in /usr/lib/openssh /usr/libexec/openssh /usr/lib/ssh /usr/l
 
 need_sshd() {
 	need ssh ssh-keygen python3
+	need_own_mounts
 	[ -x "$sshd_program" ] && [ -n "$sftp_server" ] || skip "openssh-server is not installed"
 	[ -x "$netproxy" ] || skip "tests/netproxy has not been built"
 }
