@@ -246,6 +246,16 @@ static bool mode_supported(int mode)
 	       (mode & ~FALLOC_FL_KEEP_SIZE) == FALLOC_FL_ZERO_RANGE;
 }
 
+/* Space may be added to an append-only file, not content taken away. */
+static int flags_allow(struct inode *inode, int mode)
+{
+	uint32_t flags = current_flags(inode);
+
+	if (flags & EXT2_IMMUTABLE_FL)
+		return -EPERM;
+	return (flags & EXT2_APPEND_FL) && (mode & ~FALLOC_FL_KEEP_SIZE) ? -EPERM : 0;
+}
+
 int file_fallocate(struct inode *inode, int mode, uint64_t off, uint64_t len, bool root)
 {
 	uint64_t max;
@@ -267,9 +277,8 @@ int file_fallocate(struct inode *inode, int mode, uint64_t off, uint64_t len, bo
 		len = max - off;
 	}
 	file_exclude(inode);
-	if (current_flags(inode) & EXT2_IMMUTABLE_FL)
-		err = -EPERM;
-	else
+	err = flags_allow(inode, mode);
+	if (!err)
 		err = falloc_locked(inode, mode, off, off + len, root);
 	file_unexclude(inode);
 	if (!err && inode->fs->opt.sync)

@@ -50,6 +50,12 @@ static int kill_suid(struct server *srv, fuse_ino_t nodeid, struct vfs_file *f)
 	return changed < 0 ? changed : 0;
 }
 
+/* Of a write the kernel says whether set-user-ID has to go, of other changes it does not. */
+static int kill_suid_unasked(fuse_req_t req, fuse_ino_t nodeid, struct vfs_file *f)
+{
+	return op_is_root(req) ? 0 : kill_suid(op_server(req), nodeid, f);
+}
+
 void op_write(fuse_req_t req, fuse_ino_t nodeid, const char *buf, size_t size, off_t off,
 	      struct fuse_file_info *fi)
 {
@@ -94,7 +100,9 @@ void op_fallocate(fuse_req_t req, fuse_ino_t nodeid, int mode, off_t off, off_t 
 
 	if (!get_file(req, nodeid, fi, &f))
 		return;
-	err = vfs_fallocate(&f, mode, (uint64_t)off, (uint64_t)len);
+	err = kill_suid_unasked(req, nodeid, &f);
+	if (!err)
+		err = vfs_fallocate(&f, mode, (uint64_t)off, (uint64_t)len);
 	vfs_file_put(&f);
 	op_reply_err(req, err);
 }
@@ -149,7 +157,9 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t nodeid_in, off_t off_in,
 		return;
 	}
 	loop_detach();
-	n = flags ? -EINVAL : vfs_copy(&in, (uint64_t)off_in, &out, (uint64_t)off_out, len);
+	n = flags ? -EINVAL : kill_suid_unasked(req, nodeid_out, &out);
+	if (!n)
+		n = vfs_copy(&in, (uint64_t)off_in, &out, (uint64_t)off_out, len);
 	vfs_file_put(&in);
 	vfs_file_put(&out);
 	if (n < 0)

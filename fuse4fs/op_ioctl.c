@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "loop.h"
 #include "status.h"
 
 /* From the kernel's fs/ext4/ext4.h; not in installed headers. */
@@ -48,6 +49,16 @@ static ssize_t changed(struct ioctl_ctx *ctx, int err)
 	return err;
 }
 
+/* What write(2) has taken is written before a flag forbids it. Without a thread to serve that
+ * its writer is told by fsync(2) that it was refused. */
+static void write_back(struct ioctl_ctx *ctx)
+{
+	if (!loop_callback_begin())
+		return;
+	fuse_lowlevel_notify_inval_inode(ctx->srv->se, ctx->nodeid, 0, 0);
+	loop_callback_end();
+}
+
 static ssize_t get_flags(struct ioctl_ctx *ctx)
 {
 	uint32_t flags;
@@ -64,6 +75,8 @@ static ssize_t set_flags(struct ioctl_ctx *ctx)
 	uint32_t flags;
 
 	memcpy(&flags, ctx->in, sizeof(flags));
+	if (flags & FS_IMMUTABLE_FL)
+		write_back(ctx);
 	return changed(ctx, vfs_set_flags(&ctx->srv->vfs, ctx->ino, flags,
 					  op_is_root(ctx->req)));
 }
@@ -109,6 +122,8 @@ static ssize_t set_xflags(struct ioctl_ctx *ctx)
 	memcpy(&in, ctx->in, sizeof(in));
 	if (in.fsx_extsize || in.fsx_cowextsize)
 		return -EOPNOTSUPP;
+	if (in.fsx_xflags & FS_XFLAG_IMMUTABLE)
+		write_back(ctx);
 	x = (struct vfs_xattr){ .xflags = in.fsx_xflags, .projid = in.fsx_projid };
 	return changed(ctx, vfs_set_xflags(&ctx->srv->vfs, ctx->ino, &x, op_is_root(ctx->req)));
 }

@@ -78,7 +78,8 @@ void op_getattr(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
 static const struct { int fuse; unsigned vfs; } set_bits[] = {
 	{ FUSE_SET_ATTR_MODE, VFS_SET_MODE }, { FUSE_SET_ATTR_UID, VFS_SET_UID },
 	{ FUSE_SET_ATTR_GID, VFS_SET_GID }, { FUSE_SET_ATTR_SIZE, VFS_SET_SIZE },
-	{ FUSE_SET_ATTR_ATIME, VFS_SET_ATIME }, { FUSE_SET_ATTR_ATIME_NOW, VFS_SET_ATIME },
+	{ FUSE_SET_ATTR_ATIME, VFS_SET_ATIME },
+	{ FUSE_SET_ATTR_ATIME_NOW, VFS_SET_ATIME | VFS_SET_ATIME_NOW },
 	{ FUSE_SET_ATTR_MTIME, VFS_SET_MTIME }, { FUSE_SET_ATTR_MTIME_NOW, VFS_SET_MTIME },
 	{ FUSE_SET_ATTR_CTIME, VFS_SET_CTIME },
 };

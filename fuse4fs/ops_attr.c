@@ -22,13 +22,18 @@ int ops_getattr(struct fs *fs, uint32_t ino, struct stat *st)
 	return 0;
 }
 
-/* Times alone stay allowed: the kernel's client sends those of writes that succeeded
- * before the flag was set, and has checked utimes(2) itself. */
+/*
+ * mtime and ctime alone stay allowed: the kernel's client sends those of writes that
+ * succeeded before the flag was set. Only utimes(2) sets atime; to the present it may be set
+ * as long as the file can be appended to.
+ */
 static int may_set(const struct inode *inode, unsigned what)
 {
-	const unsigned times = SET_ATIME | SET_MTIME | SET_CTIME;
+	unsigned allowed = SET_MTIME | SET_CTIME;
 
-	if ((what & ~times) && (inode->flags & (EXT2_IMMUTABLE_FL | EXT2_APPEND_FL)))
+	if ((what & SET_ATIME_NOW) && !(inode->flags & EXT2_IMMUTABLE_FL))
+		allowed |= SET_ATIME | SET_ATIME_NOW;
+	if ((what & ~allowed) && (inode->flags & (EXT2_IMMUTABLE_FL | EXT2_APPEND_FL)))
 		return -EPERM;
 	return 0;
 }
@@ -209,6 +214,8 @@ static int change_flags(struct handle *h, struct inode *inode, uint32_t changed)
 	bool has_map = S_ISREG(inode->mode) || S_ISDIR(inode->mode);
 	int err = 0;
 
+	if (changed && (inode->flags & ~changed & EXT2_IMMUTABLE_FL))
+		return -EPERM;
 	if (changed & STORAGE & ~(uint32_t)EXT4_EXTENTS_FL)
 		return -EOPNOTSUPP;
 	if (!S_ISDIR(inode->mode) && (set & (EXT2_DIRSYNC_FL | EXT2_TOPDIR_FL)))

@@ -91,7 +91,7 @@ int vfs_getattr(struct vfs *v, uint32_t ino, struct stat *st);
 int vfs_birth_time(struct vfs *v, uint32_t ino, struct timespec *ret, uint32_t *ret_flags);
 enum {
 	VFS_SET_MODE = 1, VFS_SET_UID = 2, VFS_SET_GID = 4, VFS_SET_SIZE = 8, VFS_SET_ATIME = 16,
-	VFS_SET_MTIME = 32, VFS_SET_CTIME = 64,
+	VFS_SET_MTIME = 32, VFS_SET_CTIME = 64, VFS_SET_ATIME_NOW = 128,
 };
 /* kill_suid: the kernel asks that a truncation clears set-user-ID and set-group-ID; a
  * change of owner always does. */

@@ -137,7 +137,44 @@ exec 9>&-; chattr -i imm; [ "$(tail -c 2 imm)" = x ] || fail "data of a file tha
 echo x >app; chattr +a app
 (echo y >app) 2>/dev/null && fail "append-only file was truncated"
 echo y >>app || fail "append-only file cannot be appended to"
-chattr -a app
+python3 - <<'P' || fail "fallocate on an append-only file"
+import ctypes, errno, os
+libc = ctypes.CDLL(None, use_errno=True)
+f = os.open("app", os.O_WRONLY | os.O_APPEND)
+for mode, want in (1, 0), (3, errno.EPERM), (16, errno.EPERM), (17, errno.EPERM):
+    failed = libc.fallocate(f, mode, ctypes.c_long(0), ctypes.c_long(8192))
+    assert (ctypes.get_errno() if failed else 0) == want, mode
+P
+[ "$(tr '\n' ' ' <app)" = "x y " ] || fail "content of an append-only file"
+touch app || fail "append-only file cannot be touched"
+touch -d @1 app 2>/dev/null && fail "times of an append-only file were set"
+chattr -a app; chattr +i app
+touch -d @1 app 2>/dev/null && fail "times of an immutable file were set"
+chattr +A app 2>/dev/null && fail "a flag of an immutable file was changed"
+chattr -i app
+
+# What was written before a file became immutable is kept.
+python3 - <<'P' || fail "written, then made immutable"
+import fcntl, os, struct
+f = os.open("sealed", os.O_CREAT | os.O_RDWR)
+os.write(f, b"written" * 1000)
+flags = bytearray(8)
+fcntl.ioctl(f, 0x80086601, flags)
+fcntl.ioctl(f, 0x40086602, struct.pack("II", struct.unpack("II", flags)[0] | 0x10, 0))
+os.fsync(f)
+P
+[ "$(stat -c %s sealed)" = 7000 ] || fail "a file made immutable lost what was in the cache"
+chattr -i sealed
+
+# Whoever changes somebody else's file, by whatever call, ends its set-user-ID.
+touch suid; chmod 6777 suid
+as_user fallocate -l 4096 suid && [ "$(stat -c %a suid)" = 777 ] || fail "set-user-ID after fallocate"
+chmod 6777 suid
+python3 -c '
+import os
+os.setgroups([]); os.setgid(1000); os.setuid(1000)
+f = os.open("suid", os.O_RDWR)
+os.copy_file_range(f, f, 10, 0, 100)' && [ "$(stat -c %a suid)" = 777 ] || fail "set-user-ID after copy_file_range"
 lsattr -d d >/dev/null || fail "lsattr of a directory"
 
 # A small file's blocks under pointers and under extents; a large one's stay where they are.
