@@ -46,7 +46,8 @@ exported "$image" "ro,keyfile=$scratch/pass" e2fsck -fn "$scratch/x/device" >"$s
 grep -q hello "$image" && fail "plain text is in the image"
 
 # The same as nobody in particular, with a default keyslot of cryptsetup's but for its cost.
-if command -v setpriv >/dev/null && command -v fusermount3 >/dev/null; then
+# (fusermount3 unmounts nothing without /etc/mtab, which a bare chroot may lack.)
+if command -v setpriv >/dev/null && command -v fusermount3 >/dev/null && [ -e /etc/mtab ]; then
 	mkdir "$scratch/user" && chown 65534:65534 "$scratch/user" && chmod 711 "$scratch"
 	cp "$FUSE4FS" "$scratch/server"
 	mknod -m 666 "$scratch/fuse" c 10 229	# whatever this machine thinks of /dev/fuse
