@@ -55,6 +55,7 @@ struct fs_options {
 	bool noacl;
 	bool no_user_xattr;
 	bool grpid;		/* BSD group semantics: inherit the directory's group */
+	bool nogrpid, nodiscard;	/* not even where the superblock's defaults say so */
 	bool minixdf;		/* statfs counts overhead as used */
 	bool discard;		/* discard freed blocks after commit */
 	bool sync, dirsync;

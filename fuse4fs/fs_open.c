@@ -224,6 +224,30 @@ static int open_parts(struct fs *fs, const struct why *why)
 	return 0;
 }
 
+/* What tune2fs -o has set and nobody asked to be otherwise. */
+static void take_defaults(struct fs *fs)
+{
+	const uint32_t defaults = fs->e2->super->s_default_mount_opts;
+
+	if ((defaults & EXT2_DEFM_BSDGROUPS) && !fs->opt.nogrpid)
+		fs->opt.grpid = true;
+	if ((defaults & EXT4_DEFM_DISCARD) && !fs->opt.nodiscard)
+		fs->opt.discard = true;
+}
+
+static int check_root(struct fs *fs, const struct why *why)
+{
+	struct inode *root;
+	int ret = inode_get(fs, EXT2_ROOT_INO, &root);
+
+	if (!ret) {
+		ret = S_ISDIR(root->type) ? 0 : -EUCLEAN;
+		inode_put(root);
+	}
+	return ret ? explain(why, ret, "its root directory cannot be used (%s); run e2fsck",
+			     strerror(-ret)) : 0;
+}
+
 /* Not clean from now on, which is on the disk before anything else changes. */
 static int start_writing(struct fs *fs, const struct why *why)
 {
@@ -260,10 +284,11 @@ static int open_steps(struct fs *fs, const struct why *why)
 			return ret;
 	}
 	warn_about_state(fs);
+	take_defaults(fs);
 	ret = open_parts(fs, why);
-	if (ret)
-		return ret;
-	return start_writing(fs, why);
+	if (!ret)
+		ret = check_root(fs, why);
+	return ret ? ret : start_writing(fs, why);
 }
 
 static void keep_first(int *first, int err)

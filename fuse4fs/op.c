@@ -80,12 +80,17 @@ struct vfs_cred op_cred(fuse_req_t req)
 				  .umask = (uint16_t)(ctx->umask & 0777), .root = ctx->uid == 0 };
 }
 
-void op_reply_stat(fuse_req_t req, int err, const struct stat *st)
+double op_attr_sec(struct server *srv, uint32_t ino)
+{
+	return vfs_is_open(&srv->vfs, ino) ? OP_OPEN_SEC : OP_FOREVER_SEC;
+}
+
+void op_reply_stat(fuse_req_t req, int err, uint32_t ino, const struct stat *st)
 {
 	if (err)
 		op_reply_err(req, err);
 	else
-		fuse_reply_attr(req, st, OP_FOREVER_SEC);
+		fuse_reply_attr(req, st, op_attr_sec(op_server(req), ino));
 }
 
 struct fuse_entry_param op_entry_param(struct server *srv, const struct vfs_entry *e)
@@ -94,7 +99,7 @@ struct fuse_entry_param op_entry_param(struct server *srv, const struct vfs_entr
 		.ino = ino_to_nodeid(&srv->vfs.ids, e->ino),
 		.generation = e->gen,
 		.attr = e->st,
-		.attr_timeout = OP_FOREVER_SEC,
+		.attr_timeout = op_attr_sec(srv, e->ino),
 		.entry_timeout = OP_FOREVER_SEC,
 	};
 }

@@ -18,6 +18,8 @@ extern const struct fuse_lowlevel_ops op_table;
 /* We are the only writer, so what the kernel knows stays true: names, absent names and
  * attributes are cached for a year. */
 #define OP_FOREVER_SEC	(365 * 86400.0)
+/* Attributes of an open file: writing it back changes what it occupies behind the kernel's back. */
+#define OP_OPEN_SEC	1.0
 
 enum { OP_NAME_MAX = 255 };
 
@@ -35,7 +37,9 @@ bool op_is_root(fuse_req_t req);
 
 /* err: 0 or -errno. ENOSYS would turn the operation off for good and is not passed on. */
 void op_reply_err(fuse_req_t req, int err);
-void op_reply_stat(fuse_req_t req, int err, const struct stat *st);
+void op_reply_stat(fuse_req_t req, int err, uint32_t ino, const struct stat *st);
+/* How long the kernel may keep attributes of ino, in seconds. */
+double op_attr_sec(struct server *srv, uint32_t ino);
 /* With an entry that has been counted. */
 void op_reply_entry(fuse_req_t req, int err, const struct vfs_entry *e);
 struct fuse_entry_param op_entry_param(struct server *srv, const struct vfs_entry *e);

@@ -86,7 +86,8 @@ static void add_attributes(struct server *srv, struct fill *f)
 			continue;
 		out->nodeid = ino_to_nodeid(&srv->vfs.ids, e.ino);
 		out->generation = e.gen;
-		out->entry_valid = out->attr_valid = (uint64_t)OP_FOREVER_SEC;
+		out->entry_valid = (uint64_t)OP_FOREVER_SEC;
+		out->attr_valid = (uint64_t)op_attr_sec(srv, e.ino);
 		encode_attr(&e.st, &out->attr);
 		dp->dirent.type = e.st.st_mode >> 12;
 	}

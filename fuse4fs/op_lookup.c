@@ -71,7 +71,7 @@ void op_getattr(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
 	err = fi ? op_late_take(op_server(req), ino) : 0;
 	if (!err)
 		err = vfs_getattr(&op_server(req)->vfs, ino, &st);
-	op_reply_stat(req, err, &st);
+	op_reply_stat(req, err, ino, &st);
 }
 
 /* FUSE's bits for what a setattr sets, and ours. */
@@ -115,7 +115,7 @@ void op_setattr(fuse_req_t req, fuse_ino_t nodeid, struct stat *st, int to_set,
 	if (!op_ino(req, nodeid, &ino))
 		return;
 	err = vfs_setattr(&srv->vfs, ino, st, what, op_kill_suid_wanted(srv), &cred, &new);
-	op_reply_stat(req, err, &new);
+	op_reply_stat(req, err, ino, &new);
 }
 
 void op_statfs(fuse_req_t req, fuse_ino_t nodeid)

@@ -27,6 +27,8 @@ void op_open(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
 		op_reply_err(req, err);
 		return;
 	}
+	if ((fi->flags & O_ACCMODE) != O_RDONLY)	/* see OP_OPEN_SEC */
+		fuse_lowlevel_notify_inval_inode(srv->se, nodeid, -1, 0);
 	fi->keep_cache = 1;
 	fi->noflush = srv->opt->readonly;
 	if (fuse_reply_open(req, fi))

@@ -90,7 +90,7 @@ static struct wire_statx wire_statx(const struct stat *st, struct timespec birth
 
 static void raw_statx(struct server *srv, const struct fuse_in_header *in)
 {
-	struct wire_statx_out out = { .attr_valid = (uint64_t)OP_FOREVER_SEC };
+	struct wire_statx_out out = { 0 };
 	struct timespec birth = { 0 };
 	uint32_t ino, flags = 0;
 	struct stat st;
@@ -100,8 +100,10 @@ static void raw_statx(struct server *srv, const struct fuse_in_header *in)
 		err = vfs_getattr(&srv->vfs, ino, &st);
 	if (!err)
 		err = vfs_birth_time(&srv->vfs, ino, &birth, &flags);
-	if (!err)
+	if (!err) {
+		out.attr_valid = (uint64_t)op_attr_sec(srv, ino);
 		out.stat = wire_statx(&st, birth, flags);
+	}
 	send_raw(srv, in, err, &out, sizeof(out));
 }
 

@@ -48,7 +48,8 @@ struct options {
 	int errors;			/* enum opt_errors */
 	int data;			/* 0: ordered, the only one */
 	int atime;			/* enum opt_atime */
-	int nodiratime, noacl, no_user_xattr, grpid, minixdf, discard, sync, dirsync;
+	int nodiratime, noacl, no_user_xattr, minixdf, sync, dirsync;
+	int grpid, discard;		/* enum opt_tristate; OPT_UNSET: as the superblock says */
 	uint64_t commit_sec;		/* 0: 5 */
 	uint64_t cache_bytes;		/* 0: 32 MiB */
 	const char *root;		/* directory of the image to serve as the root, or NULL */

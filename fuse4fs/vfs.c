@@ -30,6 +30,16 @@ bool vfs_is_known(struct vfs *v, uint32_t ino)
 	return nodes_known(v->nodes, ino);
 }
 
+unsigned vfs_time_gran(struct vfs *v)
+{
+	return v->fs->inode_size > EXT2_GOOD_OLD_INODE_SIZE ? 1 : 1000000000;
+}
+
+bool vfs_is_open(struct vfs *v, uint32_t ino)
+{
+	return nodes_known(v->opens, ino);
+}
+
 static void log_line(void *arg, enum fs_log level, const char *line)
 {
 	struct vfs *v = arg;
@@ -48,9 +58,9 @@ static struct fs_options fs_options_of(const struct options *opt, struct vfs *v)
 		/* Lists name users; under a changed owner they would mean something else. */
 		.noacl = opt->noacl || opt->squash_uid || opt->squash_gid,
 		.no_user_xattr = opt->no_user_xattr,
-		.grpid = opt->grpid,
+		.grpid = opt->grpid == OPT_YES, .nogrpid = opt->grpid == OPT_NO,
 		.minixdf = opt->minixdf,
-		.discard = opt->discard,
+		.discard = opt->discard == OPT_YES, .nodiscard = opt->discard == OPT_NO,
 		.sync = opt->sync,
 		.dirsync = opt->dirsync,
 		.commit_sec = (unsigned)opt->commit_sec,

@@ -75,6 +75,11 @@ struct vfs_entry {
 /* Does the kernel hold a reference to ino? A snapshot: it may change at once. */
 bool vfs_is_known(struct vfs *v, uint32_t ino);
 
+/* Nanoseconds that a time stamp can tell apart; the kernel must not remember finer ones. */
+unsigned vfs_time_gran(struct vfs *v);
+/* Does the kernel hold a descriptor of it, whatever for? A snapshot, too. */
+bool vfs_is_open(struct vfs *v, uint32_t ino);
+
 int vfs_lookup(struct vfs *v, uint32_t dir, const char *name, struct vfs_entry *ret);
 /*
  * An inode by number alone, for file handles. -ESTALE unless it is in use and, below a

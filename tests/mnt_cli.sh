@@ -53,6 +53,10 @@ mkdir "$scratch/second"
 timeout 20 "$FUSE4FS" -o lock=fail "$image" "$scratch/second" 2>"$scratch/err" && fail "mounted twice"
 pid=$(pgrep -f -- "$image" | head -n 1)
 grep -q "$pid" "$scratch/err" || { cat "$scratch/err" >&2; fail "who holds the image ($pid) is not said"; }
+loop=$(losetup -f --show "$image") || fail "losetup"
+timeout 20 "$FUSE4FS" -o lock=fail "$loop" "$scratch/second" 2>"$scratch/err" && fail "mounted twice, by a loop device"
+losetup -d "$loop"
+grep -q "by process" "$scratch/err" || { cat "$scratch/err" >&2; fail "who holds the loop device's file is not said"; }
 "$FUSE4FS" --status "$mnt" | grep -q "$image" || fail "--status"
 "$FUSE4FS" --status --json "$mnt" | python3 -m json.tool >/dev/null || fail "--status --json"
 "$FUSE4FS" -u "$mnt" || fail "-u"

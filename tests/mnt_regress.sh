@@ -210,10 +210,34 @@ before=$(requests)
 touch listed/51
 [ "$(find listed -type f | wc -l)" = 51 ] || fail "a listing does not see a new file"
 
+# What a file occupies is seen while it is still open.
+exec 7>open; head -c 3000000 /dev/urandom >&7; sync open; sleep 1.1
+[ "$(stat -c %b open)" -gt 5000 ] || fail "$(stat -c %b open) blocks of a file that is being written"
+head -c 3000000 /dev/urandom >&7; sync open; sleep 1.1
+[ "$(stat -c %b open)" -gt 10000 ] || fail "$(stat -c %b open) blocks after more was written"
+exec 7>&-
+
 fstrim "$mnt" || fail "fstrim"
 cd / || exit 1
 unserve
 clean_image
+
+# Inodes without room for nanoseconds; defaults that stand in the superblock.
+small=$image image=$scratch/old
+truncate -s 16M "$image"
+mke2fs -q -t ext4 -I 128 "$image" 2>/dev/null && tune2fs -o bsdgroups "$image" >/dev/null
+serve
+touch "$mnt/x"; mkdir "$mnt/d"; chgrp 77 "$mnt/d"; touch "$mnt/d/y"
+[ "$(stat -c %y "$mnt/x" | cut -d. -f2 | cut -d' ' -f1)" = 000000000 ] || fail "a time that will not last"
+[ "$(stat -c %g "$mnt/d/y")" = 77 ] || fail "bsdgroups of the superblock is ignored"
+unserve
+serve nogrpid
+touch "$mnt/d/z"; [ "$(stat -c %g "$mnt/d/z")" = 0 ] || fail "nogrpid is ignored"
+unserve
+debugfs -w -R "set_inode_field / mode 0100644" "$image" 2>/dev/null
+"$FUSE4FS" "$image" "$mnt" 2>"$scratch/err" && fail "a root that is no directory was mounted"
+grep -q "root directory" "$scratch/err" || { cat "$scratch/err" >&2; fail "the root directory is not named"; }
+image=$small
 
 # What nobody synced is on the image some seconds later, whatever happens then.
 serve

@@ -124,6 +124,21 @@ static int lock_writer(int fd, const struct stat *st, struct reason why)
 	return err ? -ENOLCK : 0;
 }
 
+/* The file behind a loop device is the image, too: whoever has locked that one has this one. */
+static int check_backing(const struct stat *st, bool readonly, struct reason why)
+{
+	struct flock lock = range(readonly ? F_RDLCK : F_WRLCK, 0, 0);
+	int fd = imguse_open_backing(st->st_rdev), err = 0;
+	struct stat file;
+
+	if (fd < 0)
+		return 0;
+	if (fstat(fd, &file) == 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
+		err = busy_locked(fd, lock, &file, why);
+	close(fd);
+	return err;
+}
+
 /* What the kernel does with the image. */
 static int check_kernel(const struct stat *st, bool readonly, struct reason why)
 {
@@ -133,7 +148,7 @@ static int check_kernel(const struct stat *st, bool readonly, struct reason why)
 		return busy(why, how);
 	if (S_ISREG(st->st_mode) && imguse_loop(st, readonly, how, sizeof(how)))
 		return busy(why, how);
-	return 0;
+	return S_ISBLK(st->st_mode) ? check_backing(st, readonly, why) : 0;
 }
 
 static bool is_same(int fd, const struct stat *st)

@@ -272,6 +272,20 @@ bool imguse_loop(const struct stat *st, bool readonly, char *how, size_t len)
 	return found;
 }
 
+int imguse_open_backing(dev_t rdev)
+{
+	static const char *const where[] = { "", "../" };
+	char attr[96], file[4200];
+
+	for (size_t i = 0; i < sizeof(where) / sizeof(where[0]); i++) {
+		snprintf(attr, sizeof(attr), "/sys/dev/block/%u:%u/%sloop/backing_file", major(rdev),
+			 minor(rdev), where[i]);
+		if (read_line(AT_FDCWD, attr, file, sizeof(file)))
+			return open(file, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	}
+	return -1;
+}
+
 /* Processes */
 
 /* proc: /proc/PID. Whether its descriptor fd is this file. */

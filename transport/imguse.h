@@ -30,4 +30,8 @@ void imguse_claimed(dev_t rdev, char *how, size_t len);
  * unless readonly, writing it. */
 bool imguse_loop(const struct stat *st, bool readonly, char *how, size_t len);
 
+/* The file behind a loop device or a partition of one, open for reading; -1: it is none, or its
+ * file cannot be found from here. */
+int imguse_open_backing(dev_t rdev);
+
 #endif
