@@ -29,7 +29,7 @@ enum request_kind { MOUNTED, LOG_LINE, SYNC, UNMOUNT, GOODBYE };
 
 struct request {
 	int kind;			/* enum request_kind */
-	int arg;			/* priority, or lazy */
+	int arg;			/* priority, lazy, or detach */
 	char text[PATH_MAX];		/* a path or a line; only its bytes are sent */
 };
 
@@ -48,6 +48,7 @@ struct watch {
 	int fd;
 	char mountpoint[PATH_MAX];	/* "" until there is one */
 	char device[32];		/* its MAJOR:MINOR; "" unknown */
+	bool detach;			/* when the server dies */
 };
 
 static bool still_mounted(const struct watch *w)
@@ -100,11 +101,12 @@ static void start_sync(const struct watch *w)
 	}
 }
 
-static void remember(struct watch *w, const char *mountpoint)
+static void remember(struct watch *w, const char *mountpoint, bool detach)
 {
 	if (w->mountpoint[0] || mountpoint[0] != '/')
 		return;
 	snprintf(w->mountpoint, sizeof(w->mountpoint), "%s", mountpoint);
+	w->detach = detach;
 	if (!mount_device(w->mountpoint, w->device, sizeof(w->device)))
 		w->device[0] = '\0';
 }
@@ -114,7 +116,7 @@ static bool handle(struct watch *w, const struct request *r)
 {
 	switch (r->kind) {
 	case MOUNTED:
-		remember(w, r->text);
+		remember(w, r->text, r->arg);
 		answer(w, MOUNTED, 0);
 		return true;
 	case LOG_LINE:
@@ -180,8 +182,10 @@ static void __attribute__((noreturn)) run(int fd)
 	leave_server(&w.fd);
 	openlog(ident, 0, LOG_DAEMON);
 	if (!obey(&w) && w.device[0] && still_mounted(&w)) {
-		syslog(LOG_WARNING, "%s: the server died; the mount is detached", w.mountpoint);
-		mount_umount(w.mountpoint, true, false);
+		syslog(LOG_WARNING, "%s: the server died%s", w.mountpoint,
+		       w.detach ? "; the mount is detached" : " (fuse4fs -u -l removes the mount)");
+		if (w.detach)
+			mount_umount(w.mountpoint, true, false);
 	}
 	_exit(0);
 }
@@ -251,9 +255,9 @@ static int ask_and_wait(struct monitor *m, int kind, int arg, const char *text)
 	return err ? err : await(m, kind);
 }
 
-int monitor_mounted(struct monitor *m, const char *mountpoint)
+int monitor_mounted(struct monitor *m, const char *mountpoint, bool detach)
 {
-	return ask_and_wait(m, MOUNTED, 0, mountpoint);
+	return ask_and_wait(m, MOUNTED, detach, mountpoint);
 }
 
 void monitor_log(struct monitor *m, int priority, const char *line)

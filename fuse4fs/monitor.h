@@ -5,7 +5,8 @@
  * It is forked before the server has opened anything, keeps nothing but a socket to it, and
  * stays outside of the sandbox (sandbox.h). On request it writes the mount's dirty pages back,
  * unmounts it, or passes a line to syslog. When the server dies without having said goodbye,
- * it detaches the mount, so that a crash leaves no dead one behind. A server that has been
+ * it detaches the mount if that was asked for: what stays otherwise is a mount that answers
+ * ENOTCONN, which keeps programs from going on in the directory below. A server that has been
  * taken over can make it do these things to this one mount and nothing else.
  *
  * Requests come from one thread, except for monitor_log.
@@ -22,8 +23,9 @@ struct monitor;
  * 0 or -errno.
  */
 int monitor_start(struct monitor **ret);
-/* Names the mount, absolute, once it is there. Only the first call counts. 0 or -errno. */
-int monitor_mounted(struct monitor *m, const char *mountpoint);
+/* Names the mount, absolute, once it is there. detach: when the server dies. Only the first call
+ * counts. 0 or -errno. */
+int monitor_mounted(struct monitor *m, const char *mountpoint, bool detach);
 /* One line for syslog. priority: LOG_ERR and so on. Dropped when the monitor is behind. */
 void monitor_log(struct monitor *m, int priority, const char *line);
 /*

@@ -120,8 +120,8 @@ static int wait_for_server(const struct awaited *a, const char *mountpoint)
 
 	if (err != -ETIMEDOUT)
 		return err;
-	fprintf(stderr, "fuse4fs: %s: unmounted; waiting for the server to write the rest\n",
-		mountpoint);
+	fprintf(stderr, "fuse4fs: %s: unmounted; waiting for the server, which writes the rest, or "
+		"for other mount namespaces that have the mount, too\n", mountpoint);
 	return wait_some(a, LIMIT_MS);
 }
 
@@ -155,7 +155,7 @@ int mount_umount_main(const char *mountpoint, bool lazy, bool force)
 	if (a.pid_fd >= 0)
 		close(a.pid_fd);
 	if (err == -ETIMEDOUT)
-		fprintf(stderr, "fuse4fs: %s: the server is still writing; do not use the image "
+		fprintf(stderr, "fuse4fs: %s: the server has not ended; do not use the image "
 			"yet\n", mountpoint);
 	return err ? MNT_EX_FAIL : MNT_EX_OK;
 }

@@ -77,7 +77,7 @@ struct options {
 
 	/* How the kernel mounts it. */
 	uint64_t threads;		/* 0: THREADS_DEFAULT, or _REMOTE */
-	int allow_other, allow_root;	/* 0 or 1 */
+	int allow_other, allow_root, auto_unmount;	/* 0 or 1 */
 	int suid, dev, exec;		/* enum opt_tristate */
 	int sandbox;			/* enum opt_sandbox */
 	int squash_uid, squash_gid;	/* 1: every file appears to be owned by: */

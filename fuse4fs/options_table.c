@@ -114,6 +114,7 @@ const struct option_def option_table[] = {
 
 	{ .name = "sandbox", .kind = OPTION_CHOICE, .field = FIELD(sandbox), .choices = "try|no|require",
 	  .doc = "give up what serving does not need: as far as possible (default), not, or fail" },
+	SET("auto_unmount", auto_unmount, 1, "a server that is killed takes its mount along"),
 	SET("allow_other", allow_other, 1, "every user may enter (default for root)"),
 	SET("allow_root", allow_root, 1, "root may enter too"),
 	{ .name = "default_permissions", .kind = OPTION_IGNORED,

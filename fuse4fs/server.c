@@ -146,7 +146,7 @@ static int start_session(struct server *srv, int (*catch_signals)(void), int *re
 	if (err)
 		return err;
 	if (!server_passed_on(srv))
-		monitor_mounted(srv->daemon->monitor, srv->mountpoint);
+		monitor_mounted(srv->daemon->monitor, srv->mountpoint, srv->opt->auto_unmount);
 	*ret_signal_fd = err = catch_signals();
 	if (err < 0) {
 		snprintf(why, WHY_BYTES, "cannot catch signals: %s", strerror(-err));

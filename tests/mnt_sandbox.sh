@@ -110,8 +110,14 @@ if command -v setpriv >/dev/null && command -v fusermount3 >/dev/null; then
 	chown 0 "$image" "$mnt"
 fi
 
-# A server that dies takes its mount along.
+# A server that dies takes its mount along, if asked to.
 serve
+kill -9 "$server"
+{ wait "$server"; } 2>/dev/null
+sleep 0.5
+grep -q " $mnt " /proc/self/mounts || fail "the mount of a server that died is gone"
+"$FUSE4FS" -u -l "$mnt" || fail "-u -l of a dead mount"
+serve auto_unmount
 kill -9 "$server"
 { wait "$server"; } 2>/dev/null
 for _ in $(seq 100); do grep -q " $mnt " /proc/self/mounts || break; sleep 0.1; done
