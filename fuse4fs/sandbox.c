@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -104,26 +105,40 @@ static void note_threads(struct confinement *c, int err)
 	note(c, SANDBOX_MOUNTS, err);
 }
 
-void sandbox_enter(const struct sandbox_needs *needs, struct sandbox_state *ret)
+static void enter(struct confinement *c, const struct sandbox_needs *needs, int *ret_err)
 {
-	struct confinement c = { .files_fd = -1, .mounts_fd = -1, .programs = needs->programs };
 	/* First of all: later there are no files. */
 	int list_fd = -1, err = sandbox_threads_open(&list_fd);
 
-	prepare(needs, &c);
+	prepare(needs, c);
 	if (!err)
-		err = sandbox_threads(list_fd, confine_other, &c);
-	note_threads(&c, err);
-	confine_thread(&c);
-	if (c.files_fd >= 0)
-		close(c.files_fd);
-	if (c.mounts_fd >= 0)
-		close(c.mounts_fd);
+		err = sandbox_threads(list_fd, confine_other, c);
+	note_threads(c, err);
+	confine_thread(c);
+	if (c->files_fd >= 0)
+		close(c->files_fd);
+	if (c->mounts_fd >= 0)
+		close(c->mounts_fd);
 	if (!needs->programs)
-		note(&c, SANDBOX_CALLS, sandbox_calls(needs));
-	ret->entered = true;
+		note(c, SANDBOX_CALLS, sandbox_calls(needs));
+	*ret_err = err;
+}
+
+void sandbox_enter(const struct sandbox_needs *needs, struct sandbox_state *ret)
+{
+	struct confinement *c = calloc(1, sizeof(*c));
+	int err = -ENOMEM;
+
+	if (c) {
+		c->files_fd = c->mounts_fd = -1;
+		c->programs = needs->programs;
+		enter(c, needs, &err);
+	}
 	for (int i = 0; i < SANDBOX_PARTS; i++)
-		ret->err[i] = atomic_load(&c.err[i]);
+		ret->err[i] = c ? atomic_load(&c->err[i]) : err;
+	/* A thread that has not answered may still come and look. */
+	if (!err)
+		free(c);
 }
 
 bool sandbox_missing(const struct sandbox_state *state, enum sandbox_part part)

@@ -33,7 +33,6 @@ struct sandbox_needs {
 
 /* What came of it: 0, or -errno why the part is missing. -EOPNOTSUPP: not asked for. */
 struct sandbox_state {
-	bool entered;
 	int err[SANDBOX_PARTS];
 };
 

@@ -59,7 +59,8 @@ struct server {
 	char mountpoint[PATH_MAX];	/* [init only] absolute, or /dev/fd/N */
 	struct timespec started;	/* [init only] CLOCK_MONOTONIC */
 	uint64_t pid_namespace;		/* [init only] status_pid_namespace */
-	struct sandbox_state sandbox;	/* [init only] set when threads run, before daemon_ready */
+	_Atomic bool confined;		/* sandbox is set: the first requests are served before */
+	struct sandbox_state sandbox;	/* [init only] from then on */
 
 	int agreed_fd;			/* [init only] eventfd: INIT has been answered */
 	/* What INIT settled; written by its worker before any other request. */

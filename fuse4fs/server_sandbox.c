@@ -92,6 +92,7 @@ static void enter(struct server *srv)
 		add_login_paths(&p, srv->opt);
 	needs.read = (const char *const *)p.list;
 	sandbox_enter(&needs, &srv->sandbox);
+	atomic_store(&srv->confined, true);
 	free_paths(&p);
 }
 
@@ -137,7 +138,7 @@ void server_sandbox_status(const struct server *srv, struct json_object *o)
 	struct json_object *g = status_add_group(o, "sandbox");
 
 	for (int i = 0; i < SANDBOX_PARTS; i++) {
-		const bool on = srv->sandbox.entered && !srv->sandbox.err[i];
+		const bool on = atomic_load(&srv->confined) && !srv->sandbox.err[i];
 
 		status_add_string(g, sandbox_part_name(i),
 				  i == SANDBOX_CAPABILITIES ? on ? "none" : "kept" :

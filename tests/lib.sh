@@ -48,6 +48,18 @@ cleanup_scratch() {
 trap cleanup_scratch EXIT
 trap 'exit 130' INT TERM
 
+# For tests that make mount namespaces: the copies of other tests' mounts in these would keep
+# their loop devices. Runs the test anew in a namespace without those mounts.
+own_namespace() {
+	if [ -z "${OWN_NAMESPACE:-}" ]; then
+		rm -rf "$scratch"
+		OWN_NAMESPACE=1 exec unshare -m bash "$0"
+	fi
+	for m in $(awk '$2 ~ /f4t-/ { print $2 }' /proc/self/mounts | sort -r); do
+		umount -l "$m" 2>/dev/null
+	done
+}
+
 img() {
 	size=$1
 	shift

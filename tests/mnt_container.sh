@@ -3,7 +3,7 @@
 # In containers: one that has /dev/fuse and a user namespace; one that has two descriptors, of
 # the image and of a mount made outside, and nothing else; layers as Apptainer stacks them.
 . "$(dirname "$0")/lib.sh"
-need_fuse
+need_fuse; own_namespace
 need bwrap python3
 unshare -Ur true 2>/dev/null || skip "no user namespaces here"
 

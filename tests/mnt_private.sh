@@ -3,7 +3,7 @@
 # A command with a mount of its own (--private), as root and as a user; servers that end with
 # their parent (--die-with-parent). Every end is a clean one.
 . "$(dirname "$0")/lib.sh"
-need_fuse
+need_fuse; own_namespace
 
 private() { ( background "$@" ) }
 background() { exec "$FUSE4FS" --private "${@:1:$(($# - 1))}" "$image" "$mnt" -- bash -c "${!#}" -- "$mnt"; }

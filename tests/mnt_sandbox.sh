@@ -3,7 +3,7 @@
 # What the server cannot do any more once it serves, tried from inside each part on its own;
 # that a missing part is named; and that the monitor ends mounts that the server cannot.
 . "$(dirname "$0")/lib.sh"
-need_fuse
+need_fuse; own_namespace
 confined=${BUILDDIR:-.}/tests/confined_fuse4fs
 log=$scratch/log
 [ -x "$confined" ] || skip "tests/confined_fuse4fs is not built"
