@@ -12,6 +12,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -186,6 +187,8 @@ int main(int argc, char **argv)
 	bool programs;
 	int c, err;
 
+	/* As in the program: a peer that has gone is an error. */
+	signal(SIGPIPE, SIG_IGN);
 	while ((c = getopt(argc, argv, "F:i:k:u:p:c:a:n:b:r:")) != -1) {
 		switch (c) {
 		case 'F': opt.config = optarg; break;

@@ -208,6 +208,15 @@ static int step_auth(struct ssh_login *l)
 	return err;
 }
 
+/* libssh may have closed its socket, reset at a bad moment, and still say "again", for ever. */
+static bool socket_gone(struct ssh_login *l)
+{
+	if (l->state != LOGIN_HANDSHAKE && l->state != LOGIN_AUTH)
+		return false;
+	return ssh_get_fd(l->session) < 0 ||
+	       ssh_get_status(l->session) & (SSH_CLOSED | SSH_CLOSED_ERROR);
+}
+
 int ssh_login_step(struct ssh_login *l)
 {
 	static int (*const steps[])(struct ssh_login *) = {
@@ -219,6 +228,9 @@ int ssh_login_step(struct ssh_login *l)
 		return -ENOTCONN;
 	while (!err && l->state != LOGIN_UP)
 		err = steps[l->state](l);
+	if (err == -EAGAIN && socket_gone(l))
+		err = ssh_login_fail(l, -ECONNRESET, "%s: %s", l->opt.host,
+				     ssh_login_error(l, "the connection was lost"));
 	if (err && err != -EAGAIN)
 		ssh_login_drop(l);
 	return err;
