@@ -44,26 +44,52 @@ void op_listxattr(fuse_req_t req, fuse_ino_t nodeid, size_t size)
 		    buf, size);
 }
 
+static uint64_t sectors_of(struct vfs *v, uint32_t ino)
+{
+	struct stat st;
+
+	return vfs_getattr(v, ino, &st) ? 0 : (uint64_t)st.st_blocks;
+}
+
+/* A block of attributes counts in st_blocks, of which the kernel's client does not think. */
+static void tell_sectors(fuse_req_t req, fuse_ino_t nodeid, uint32_t ino, uint64_t before)
+{
+	struct server *srv = op_server(req);
+
+	if (sectors_of(&srv->vfs, ino) != before)
+		fuse_lowlevel_notify_inval_inode(srv->se, nodeid, -1, 0);
+}
+
 void op_setxattr(fuse_req_t req, fuse_ino_t nodeid, const char *name, const char *value,
 		 size_t size, int flags)
 {
 	struct vfs *v = &op_server(req)->vfs;
+	uint64_t sectors;
 	uint32_t ino;
 	int err;
 
 	if (!op_ino(req, nodeid, &ino))
 		return;
+	sectors = sectors_of(v, ino);
 	err = vfs_setxattr(v, ino, name, value, size, flags);
 	/* An access control list set by somebody outside the file's group. */
 	if (!err && op_kill_suid_wanted(op_server(req)))
 		err = vfs_kill_sgid(v, ino);
+	tell_sectors(req, nodeid, ino, sectors);
 	op_reply_err(req, err);
 }
 
 void op_removexattr(fuse_req_t req, fuse_ino_t nodeid, const char *name)
 {
+	struct vfs *v = &op_server(req)->vfs;
+	uint64_t sectors;
 	uint32_t ino;
+	int err;
 
-	if (op_ino(req, nodeid, &ino))
-		op_reply_err(req, vfs_removexattr(&op_server(req)->vfs, ino, name));
+	if (!op_ino(req, nodeid, &ino))
+		return;
+	sectors = sectors_of(v, ino);
+	err = vfs_removexattr(v, ino, name);
+	tell_sectors(req, nodeid, ino, sectors);
+	op_reply_err(req, err);
 }

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What other ext4 servers in userspace got wrong, one check each.
 . "$(dirname "$0")/lib.sh"
-need_fuse; need python3 mke2fs setfacl getfacl setpriv debugfs fstrim lsattr
+need_fuse; need python3 mke2fs setfattr setfacl getfacl setpriv debugfs fstrim lsattr
 
 img 96M -t ext4 -m 0 -O inline_data
 chmod 755 "$scratch"
@@ -98,6 +98,13 @@ assert s.f_frsize == s.f_bsize == 4096 or s.f_frsize == 1024, (s.f_frsize, s.f_b
 assert s.f_bfree == s.f_bavail, (s.f_bfree, s.f_bavail)
 assert s.f_namemax == 255
 P
+
+# The block of an attribute counts at once.
+: >attributes
+setfattr -n user.long -v "$(head -c 900 /dev/zero | tr '\0' v)" attributes
+[ "$(stat -c %b attributes)" -gt 0 ] || fail "an attribute's block is not counted"
+setfattr -x user.long attributes
+[ "$(stat -c %b attributes)" = 0 ] || fail "a removed attribute's block is counted"
 
 # The inline data attribute is not for users.
 printf small >inline
