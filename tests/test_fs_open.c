@@ -357,11 +357,13 @@ static void random_damage_is_survived(void **state)
 	random_damage("-t ext4 -b 1024 -O ^metadata_csum,^resize_inode", seed + 2);
 }
 
-/* Every device call of open and close fails once: an error comes out, never a crash. */
+/* Every device call of open and close fails once: an error comes out, never a crash. Only the
+ * readahead around the root's inode is done again, for what is needed of it. */
 static void failing_device_is_reported(void **state)
 {
 	struct image img;
 	bool fired = true;
+	int tolerated = 0;
 
 	image_make(&img, 16 * MIB, "-t ext4 -O ^has_journal");
 	for (unsigned n = 1; fired; n++) {
@@ -376,10 +378,12 @@ static void failing_device_is_reported(void **state)
 		if (!ret)
 			ret = fs_close(fs);
 		fired = dev_fault_fired(dev);
-		assert_int_equal(fired, ret != 0);
+		assert_true(fired || !ret);
+		tolerated += fired && !ret;
 		blkdev_close(dev);
 		assert_in_range(n, 1, 200);
 	}
+	assert_in_range(tolerated, 0, 1);
 	assert_int_equal(image_run("e2fsck -fp %s || test $? -le 1", img.path), 0);
 	image_free(&img);
 }
