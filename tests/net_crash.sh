@@ -50,8 +50,10 @@ attach() { # OPTIONS
 	fail "no mount ($1)"
 }
 again() { grep -c 'connected again' "$scratch/server.log"; }
-# Of a container whole encrypted sectors: half of one decrypts to noise, also what was synced in it.
-settle() { python3 "$top_tests/settle.py" "$image" "$RANDOM" ${FUSE4FS_LUKS:+4096} >>"$scratch/lost" || fail "settle.py"; }
+# In units of a block: of a torn commit block e2fsck thinks otherwise than the kernel and we
+# (HACKING.md), which only crash_power.sh can take into account; and half an encrypted sector
+# is noise, also what was synced in it.
+settle() { python3 "$top_tests/settle.py" "$image" "$RANDOM" 4096 >>"$scratch/lost" || fail "settle.py"; }
 
 cut_net() { net s cut >/dev/null; }
 cut_power() {
