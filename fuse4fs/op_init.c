@@ -73,6 +73,8 @@ void op_amend_init(struct server *srv, const struct fuse_in_header *in, struct f
 		out->flags |= FUSE_HANDLE_KILLPRIV_V2;
 		srv->kill_suid = true;
 	}
+	/* Wanted, but libfuse 3.14 does not pass it on. */
+	out->flags |= offer->flags & FUSE_PARALLEL_DIROPS;
 	if (offer->flags & FUSE_SETXATTR_EXT) {
 		out->flags |= FUSE_SETXATTR_EXT;
 		srv->setxattr_ext = true;
