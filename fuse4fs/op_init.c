@@ -73,8 +73,13 @@ void op_amend_init(struct server *srv, const struct fuse_in_header *in, struct f
 		out->flags |= FUSE_HANDLE_KILLPRIV_V2;
 		srv->kill_suid = true;
 	}
-	/* Wanted, but libfuse 3.14 does not pass it on. */
-	out->flags |= offer->flags & FUSE_PARALLEL_DIROPS;
+	/* Wanted, but libfuse 3.14 does not pass it on. Far away, lookups of one directory could
+	 * take all workers: who exits then has to close his files, which the kernel does not
+	 * interrupt. */
+	if (srv->device.remote)
+		out->flags &= ~(uint32_t)FUSE_PARALLEL_DIROPS;
+	else
+		out->flags |= offer->flags & FUSE_PARALLEL_DIROPS;
 	if (offer->flags & FUSE_SETXATTR_EXT) {
 		out->flags |= FUSE_SETXATTR_EXT;
 		srv->setxattr_ext = true;

@@ -27,8 +27,11 @@ void op_open(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
 		op_reply_err(req, err);
 		return;
 	}
-	if ((fi->flags & O_ACCMODE) != O_RDONLY)	/* see OP_OPEN_SEC */
+	if ((fi->flags & O_ACCMODE) != O_RDONLY) {
+		/* See OP_OPEN_SEC. What failed before is not this descriptor's to report. */
+		op_late_take(srv, ino);
 		fuse_lowlevel_notify_inval_inode(srv->se, nodeid, -1, 0);
+	}
 	fi->keep_cache = 1;
 	fi->noflush = srv->opt->readonly;
 	if (fuse_reply_open(req, fi))
