@@ -8,10 +8,9 @@
  * one pays for a wake-up per operation.
  */
 #include <errno.h>
-#include <signal.h>
 
+#include "thread.h"
 #include "txn_mgr.h"
-#include "util.h"
 
 enum { TICK_MS = 500, IDLE_MS = 1000, RETRY_MS = 1000 };
 
@@ -105,17 +104,10 @@ void commit_thread_kick(struct txn_mgr *m)
 
 int commit_thread_start(struct txn_mgr *m)
 {
-	sigset_t all, old;
-	int err;
+	int err = thread_start(&m->thread, thread_main, m);
 
-	/* Signals are the main thread's. */
-	sigfillset(&all);
-	sigdelset(&all, THREAD_SIGNAL);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(&m->thread, NULL, thread_main, m);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	m->has_thread = !err;
-	return -err;
+	return err;
 }
 
 void commit_thread_stop(struct txn_mgr *m)

@@ -13,11 +13,10 @@
  */
 #include <assert.h>
 #include <errno.h>
-#include <signal.h>
 
 #include "blkdev.h"
 #include "journal_int.h"
-#include "util.h"
+#include "thread.h"
 
 enum { IDLE_SEC = 5, RETRY_MS = 100 };
 
@@ -271,17 +270,10 @@ static void *thread_main(void *arg)
 
 int checkpoint_start(struct journal *j)
 {
-	sigset_t all, old;
-	int err;
+	int err = thread_start(&j->thread, thread_main, j);
 
-	/* Signals are the main thread's. */
-	sigfillset(&all);
-	sigdelset(&all, THREAD_SIGNAL);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(&j->thread, NULL, thread_main, j);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	j->has_thread = !err;
-	return -err;
+	return err;
 }
 
 void checkpoint_stop(struct journal *j)

@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/random.h>
 #include <sys/utsname.h>
@@ -24,6 +23,7 @@
 
 #include "blkdev.h"
 #include "csum.h"
+#include "thread.h"
 #include "txn.h"
 
 enum {
@@ -382,19 +382,6 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
-static int start_thread(struct mmp *mmp)
-{
-	sigset_t all, old;
-	int err;
-
-	/* Signals are the main thread's. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(&mmp->thread, NULL, thread_main, mmp);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return -err;
-}
-
 static struct mmp *mmp_new(struct fs *fs)
 {
 	struct mmp *mmp = calloc(1, sizeof(*mmp));
@@ -441,7 +428,7 @@ static int open_steps(struct mmp *mmp, char *why, size_t why_len)
 	if (err || fs->opt.dry_run)
 		return err;
 	err = claim(mmp, sec, why, why_len);
-	return err ? err : start_thread(mmp);
+	return err ? err : thread_start(&mmp->thread, thread_main, mmp);
 }
 
 int mmp_open(struct fs *fs, struct mmp **ret, char *why, size_t why_len)

@@ -110,6 +110,13 @@ if command -v setpriv >/dev/null && command -v fusermount3 >/dev/null; then
 	chown 0 "$image" "$mnt"
 fi
 
+# All its threads, that of multi-mount protection among them.
+img 32M -t ext4 -O mmp -E mmp_update_interval=1
+serve
+! grep -q 'sandbox' "$scratch/server.log" || { cat "$scratch/server.log" >&2; fail "parts are missing with mmp"; }
+unserve
+img 32M -t ext4
+
 # A server that dies takes its mount along, if asked to.
 serve
 kill -9 "$server"
