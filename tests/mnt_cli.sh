@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The command line: exit codes, one clear line for each mistake, locks, unmounting.
 . "$(dirname "$0")/lib.sh"
-need_fuse; need mke2fs python3 losetup unshare
+need_fuse; own_namespace; need mke2fs python3 losetup unshare
 
 # refused STATUS PATTERN ARGS...: fails with that status and one line that names the matter.
 refused() {

@@ -4,7 +4,7 @@
 # set: same results, same tree, clean images, and the kernel sees the same in ours.
 # SEED=n COUNT=n SETS="name ..." narrow it down.
 . "$(dirname "$0")/lib.sh"
-need_fuse; need_loop; need python3 mke2fs e2fsck
+need_fuse; own_namespace; need_loop; need python3 mke2fs e2fsck
 
 seed=${SEED:-1}
 count=${COUNT:-1500}

@@ -4,7 +4,7 @@
 # asked on the same images. Most of the time goes by waiting, so the cases run side by side.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/sshd_fixture.sh"
-need_fuse; need mke2fs e2fsck debugfs dumpe2fs python3
+need_fuse; own_namespace; need mke2fs e2fsck debugfs dumpe2fs python3
 
 # A case runs in a folder of its own, with its image there: its shell's variables are its own.
 begin() { # NAME MKE2FS-ARGS

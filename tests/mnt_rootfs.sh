@@ -5,7 +5,7 @@
 # work in it; afterwards the kernel's ext4 sees the same. Then the other way round.
 # ROOTFS_TAR=FILE uses that instead of making one.
 . "$(dirname "$0")/lib.sh"
-need_fuse; need_loop; need mmdebstrap rsync tar git sqlite3 gcc setcap python3
+need_fuse; own_namespace; need_loop; need mmdebstrap rsync tar git sqlite3 gcc setcap python3
 
 tarball=${ROOTFS_TAR:-$scratch/root.tar}
 if [ ! -s "$tarball" ]; then
