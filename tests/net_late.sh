@@ -7,7 +7,8 @@
 need_sshd
 need_fuse
 remote=$scratch/remote.img
-trap 'umount "$mnt" 2>/dev/null; cleanup_ssh' EXIT
+# While the server is there: a mount that can write ends at once.
+trap 'status=$?; umount "$mnt" 2>/dev/null; (exit $status); cleanup_ssh' EXIT
 
 # Blocks apart from each other: a pipe holds whole requests, of which a server does one.
 put() { # LETTER: in 16 blocks, synced
@@ -32,26 +33,42 @@ sshd_config late >"$scratch/config"
 	fail "export"
 target=$(find "$mnt" -type f | head -n 1)
 put o || fail "the first write"
-old=$(for p in $(sshd_servers late); do
-	[ "$(cat "/proc/$p/comm")" != sftp-server ] || echo "$p"; done)
-[ -n "$old" ] || fail "no server process"
-# shellcheck disable=SC2086 # numbers
-kill -STOP $old
-put a &
-writer=$!
-sleep 0.5
-net late cut >/dev/null
-wait "$writer" || fail "a write over a cut"
-[ "$(there a)" = 0 ] || fail "the cut lost a write"
-put b || fail "the newer write"
-[ "$(there b)" = 0 ] || fail "the newer write is not there"
-# shellcheck disable=SC2086
-kill -CONT $old
-late=0
+# A cut while the servers hang that have received OLD; NEW is there afterwards. They are $old.
+hang() { # OLD NEW
+	old=$(for p in $(sshd_servers late); do
+		[ "$(cat "/proc/$p/comm")" != sftp-server ] || echo "$p"; done)
+	[ -n "$old" ] || fail "no server process"
+	# shellcheck disable=SC2086 # numbers
+	kill -STOP $old
+	put "$1" &
+	writer=$!
+	sleep 0.5
+	net late cut >/dev/null
+	wait "$writer" || fail "a write over a cut"
+	[ "$(there "$1")" = 0 ] || fail "the cut lost a write"
+	put "$2" || fail "the newer write"
+	[ "$(there "$2")" = 0 ] || fail "the newer write is not there"
+}
+go_on() { # NEW: until the servers have written over it
+	# shellcheck disable=SC2086
+	kill -CONT $old
+	for _ in $(seq 20); do
+		[ "$(there "$1")" = 0 ] || return 0
+		sleep 0.1
+	done
+	echo "the old servers wrote nothing late this time"
+}
+
+hang a b
+go_on b
 for _ in $(seq 120); do
-	[ "$(there b)" = 0 ] || late=1
-	[ $late = 0 ] || [ "$(there b)" != 0 ] || break
+	[ "$(there b)" != 0 ] || break
 	sleep 0.1
 done
-[ $late = 1 ] || echo "the old servers wrote nothing late this time"
 [ "$(there b)" = 0 ] || fail "late bytes stayed: $(there b)"
+
+# Too late for the next look: the one before the end sees it.
+hang c d
+go_on d
+"$FUSE4FS" -u "$mnt" || fail "unmount"
+[ "$(there d)" = 0 ] || fail "late bytes stayed after the unmount: $(there d)"

@@ -12,7 +12,7 @@ mib=${NET_SPEED_MIB:-32}
 
 # In memory: the network is measured, not a disk.
 remote=$(mktemp /dev/shm/f4t-speed-XXXXXX)
-trap 'rm -f "$remote"; cleanup_ssh' EXIT
+trap 'status=$?; rm -f "$remote"; (exit $status); cleanup_ssh' EXIT
 truncate -s $((mib + 1))M "$remote"
 sshd_up speed line=MaxSessions\ 10
 for ms in ${NET_SPEED_MS:-0 20}; do

@@ -319,6 +319,7 @@ static int sftp_close(struct blkdev *bdev)
 {
 	struct sftp_dev *dev = to_sftp(bdev);
 	uint64_t one = 1;
+	int err = guard_finish(dev);
 
 	mutex_lock(&dev->lock);
 	dev->closing = true;
@@ -330,7 +331,7 @@ static int sftp_close(struct blkdev *bdev)
 	sftp_fail_waiters_locked(dev);
 	mutex_unlock(&dev->lock);
 	dev_free(dev);
-	return 0;
+	return err;
 }
 
 static const struct blkdev_ops sftp_ops = {

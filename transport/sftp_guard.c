@@ -7,8 +7,9 @@
  * What can be done: the ranges of writes that the dead connection had not answered are
  * remembered, and so are their newest bytes (KEPT in the log). For GUARD_MIN_MS after the
  * reconnection, or twice the outage, they are read again every GUARD_EVERY_MS, first when
- * the replay is durable; bytes that are not ours are written and synced again. What remains:
- * a server process that revives later than that, and the time until the next look.
+ * the replay is durable, and once more before the device is closed; bytes that are not ours
+ * are written and synced again. What remains: a server process that revives later than that,
+ * and the time until the next look.
  */
 #include "sftp_int.h"
 
@@ -164,14 +165,34 @@ static int look_at_all(struct sftp_dev *dev)
 	return err;
 }
 
+int guard_finish(struct sftp_dev *dev)
+{
+	bool looked;
+
+	mutex_lock(&dev->lock);
+	if (!dev->guard_count || !dev->log.kept_len || sftp_dead(dev) || dev->broken) {
+		mutex_unlock(&dev->lock);
+		return 0;
+	}
+	dev->guard_last = true;
+	sftp_stuck_locked(dev);
+	sftp_wake_locked(dev);
+	while (dev->guard_last && !sftp_dead(dev) && !dev->broken)
+		cond_wait(&dev->changed, &dev->lock);
+	looked = !dev->guard_last;
+	mutex_unlock(&dev->lock);
+	return looked ? blkdev_flush(&dev->dev) : -EIO;
+}
+
 int guard_run(struct sftp_dev *dev)
 {
 	int64_t now = boot_ms();
-	bool end, due;
+	bool end, due, last;
 	int err = 0;
 
 	mutex_lock(&dev->lock);
-	due = dev->guard_until_ms && now >= dev->guard_check_ms && dev->log.kept_len;
+	last = dev->guard_last;
+	due = dev->guard_until_ms && (last || now >= dev->guard_check_ms) && dev->log.kept_len;
 	end = dev->guard_until_ms && now >= dev->guard_until_ms;
 	if (due)
 		dev->guard_check_ms = now + GUARD_EVERY_MS;
@@ -179,6 +200,10 @@ int guard_run(struct sftp_dev *dev)
 	if (due)
 		err = look_at_all(dev);
 	mutex_lock(&dev->lock);
+	if (last && !err) {
+		dev->guard_last = false;
+		cond_broadcast(&dev->changed);
+	}
 	if (end && !err) {
 		wlog_drop_kept(&dev->log);
 		dev->guard_until_ms = 0;

@@ -241,6 +241,7 @@ struct sftp_dev {
 	bool guard_all;		/* more than fit: everything is kept */
 	int64_t guard_until_ms;	/* 0: no guard */
 	int64_t guard_check_ms;	/* next one */
+	bool guard_last;	/* somebody waits for the look before the end */
 	uint64_t look_no;	/* of the last one */
 	struct ahead_track tracks[AHEAD_TRACKS];
 	uint64_t clock;		/* of tracks */
@@ -410,6 +411,11 @@ bool guard_covers_locked(const struct sftp_dev *dev, uint64_t off, uint64_t len)
 	REQUIRES(dev->lock);
 /* Reads guarded ranges again when it is time; what is not as it should be becomes DIRTY. */
 int guard_run(struct sftp_dev *dev);
+/*
+ * The device is about to be closed: waits until the I/O thread has looked once more, and what
+ * that put right is durable. -EIO: the device failed meanwhile.
+ */
+int guard_finish(struct sftp_dev *dev);
 
 /* sftp_lock.c */
 /* Asks for the lock, so that the answer comes with others. */
