@@ -16,11 +16,11 @@ void op_listed_add(struct op_listed *l, uint32_t ino)
 bool op_listed_enough(struct op_listed *l, uint32_t ino)
 {
 	const unsigned n = atomic_load_explicit(&l->n, memory_order_relaxed);
+	unsigned times = 0;
 
 	if (n >= LISTED_MAX)
 		return true;
 	for (unsigned i = 0; i < n; i++)
-		if (atomic_load_explicit(&l->ino[i], memory_order_relaxed) == ino)
-			return true;
-	return false;
+		times += atomic_load_explicit(&l->ino[i], memory_order_relaxed) == ino;
+	return times >= LISTED_OFTEN;
 }

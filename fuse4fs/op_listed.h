@@ -4,10 +4,11 @@
  *
  * Both come with one answer, ENOSYS to OPENDIR, and for good: a directory is then opened
  * without a request, and every listing fills the kernel's cache. That makes later listings
- * free of requests, but the first one half as fast, because the kernel looks up a page for
- * every entry it keeps. So the answer is put off until somebody opens a directory that was
- * listed before, or LISTED_MAX have been: who lists one large directory once, to copy or to
- * count, does not pay for a cache, and who walks trees does not pay for requests.
+ * free of requests, but the one that fills it half as fast, because the kernel looks up a page
+ * for every entry it keeps: it costs what two or three cached ones save. So the answer is put
+ * off until somebody opens a directory that was listed LISTED_OFTEN times, or there have been
+ * LISTED_MAX listings: who lists one large directory now and then, to copy or to count, does
+ * not pay for a cache, and who walks trees does not pay for requests.
  */
 #ifndef FUSE4FS_OP_LISTED_H
 #define FUSE4FS_OP_LISTED_H
@@ -16,7 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { LISTED_MAX = 16 };
+enum { LISTED_MAX = 16, LISTED_OFTEN = 3 };
 
 /* Zeros to start with. Safe from several threads; losing a listing does no harm. */
 struct op_listed {

@@ -3,8 +3,9 @@
 
 - every option of fuse4fs/options_table.c with a description is in man/fuse4fs.1 as
   `.B name` or `.BI name= ...`, and every option of the man page's list is in the table;
-- every flag that fuse4fs/options.c takes is in the man page's list and in --help, and every
-  flag there is taken;
+- every option that is accepted without effect is named there, too;
+- every flag that fuse4fs/options.c takes is in the man page's list and in --help (but for
+  those that stand for a long one, and umount(8)'s), and every flag there is taken;
 - every feature of fuse4fs/feature.c is in README.md's table, served the same way.
 """
 import re
@@ -24,17 +25,24 @@ for name in sorted(documented - listed):
 for name in sorted(listed - documented):
     problems.append(f"man/fuse4fs.1: option {name} does not exist")
 
+ignored = re.search(r"Options that mount\(8\) leaves in the list \(([^)]*)\)", man)[1]
+ignored = {name.rstrip("*=") for name in re.split(r"[,\s]+", ignored)}
+inert = set(re.findall(r'\b(?:IGNORED|PREFIX)\("([^"]+)"\)', src))
+for name in sorted(ignored ^ inert):
+    problems.append(f"options without effect: {name} is only in "
+                    + ("the man page" if name in ignored else "the table"))
+
 code = open("fuse4fs/options.c").read()
 long_table = code.split("long_options[] = {", 1)[1].split("};", 1)[0]
 taken = {"--" + name for name in re.findall(r'{ "([a-z-]+)"', long_table)}
 taken |= {"-" + c for c in re.search(r'getopt_long\(argc, argv, "[:+]*([^"]+)"', code)[1] if c != ":"}
-taken -= {"-h", "-V", "-F"}	# the same as --help and --version; umount(8)'s
 top = man.split("\n.SH OPTIONS", 1)[-1].split("\n.SS", 1)[0]
 tags = re.findall(r'^\.(?:TP|TQ)\n(.*)', top, re.M)
 told = set(re.findall(r'(?<![\w-])--?[A-Za-z][a-z-]*', " ".join(re.sub(r"\\f[A-Z]", " ", t) for t in tags)))
 shown = set(re.findall(r'(?<![\w-])--?[A-Za-z][a-z-]*(?= |,|\\n)', "\n".join(
     row.split("  ")[1] + " " for row in re.findall(r'"(  -[^"]*)"', open("fuse4fs/options_help.c").read()))))
 shown |= {"--help", "--version"}
+shown |= {"-h", "-V", "-F"} & taken
 for place, names in (("man/fuse4fs.1", told), ("--help", shown)):
     for name in sorted(taken - names):
         problems.append(f"{place}: {name} is missing")

@@ -9,6 +9,7 @@
 #       sessions=N             MaxSessions
 #       password=WORD          the user may log in with it; needs root
 #       kbdint=WORD            the same, keyboard-interactive only; needs root
+#       home=DIR               the user's home directory; needs root
 #       line=LINE              any line of sshd_config; several times
 #       host=hostkey FILE      another host key than the usual one
 #     gives ${sshd_port[NAME]}, $sshd_dir/NAME/known_hosts, and the user's key $sshd_key
@@ -69,6 +70,7 @@ sshd_line() {
 	password=*) echo "PasswordAuthentication yes" ;;
 	kbdint=*) printf '%s\n' "UsePAM yes" "KbdInteractiveAuthentication yes" ;;
 	line=*) echo "${1#*=}" ;;
+	home=*) ;;
 	host=*) echo "HostKey ${1#*=}" ;;
 	*) fail "sshd_up: $1?" ;;
 	esac
@@ -104,12 +106,13 @@ sshd_write_config() { # NAME KEY=VALUE...
 # the user's start-up files disturb nobody. Mounts there are at that time are given up there, or
 # their copies would keep them alive.
 sshd_write_start() { # NAME KEY=VALUE...
-	local dir=$sshd_dir/$1 a hash
+	local dir=$sshd_dir/$1 a hash home=
 	shift
 	{
+		for a in "$@"; do case $a in home=*) home=${a#*=} ;; esac; done
 		if [ "$(id -u)" = 0 ]; then
-			awk -F: -v OFS=: -v u="$sshd_user" '$1 == u { $7 = "/bin/sh" } { print }' \
-				/etc/passwd >"$dir/passwd"
+			awk -F: -v OFS=: -v u="$sshd_user" -v h="$home" \
+				'$1 == u { $7 = "/bin/sh"; if (h != "") $6 = h } { print }' /etc/passwd >"$dir/passwd"
 			echo "mkdir -p /run/sshd"
 			echo "awk '\$3 ~ /^fuse/ { print \$2 }' /proc/self/mounts | xargs -r umount -l"
 			echo "mount --bind '$dir/passwd' /etc/passwd"

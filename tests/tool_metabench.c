@@ -141,6 +141,8 @@ int main(int argc, char **argv)
 	phase(&b, "stat-warm", do_stat);
 	phase_readdir(&b, "readdir");
 	phase_readdir(&b, "readdir-second");
+	phase_readdir(&b, "readdir-third");
+	phase_readdir(&b, "readdir-fourth");
 	phase_readdir(&b, "readdir-warm");
 	phase(&b, "open-read-close", do_read);
 	phase(&b, "rename", do_rename);
