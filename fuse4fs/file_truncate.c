@@ -113,7 +113,7 @@ int file_truncate(struct inode *inode, uint64_t size)
 	file_unexclude(inode);
 	if (err < 0)
 		return err;
-	return inode->fs->opt.sync ? inode_sync(inode, false) : 0;
+	return inode_sync_if_wanted(inode);
 }
 
 /* The inode stores its size with the first handle, so that a crash finds it empty. */

@@ -355,8 +355,8 @@ static ssize_t write_range(struct inode *inode, const void *buf, size_t len, uin
 	file_unshare(inode);
 	if (err < 0)
 		return err;
-	if (n > 0 && inode->fs->opt.sync)
-		err = inode_sync(inode, false);
+	if (n > 0)
+		err = inode_sync_if_wanted(inode);
 	return err < 0 ? err : n;
 }
 

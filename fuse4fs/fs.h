@@ -110,7 +110,8 @@ struct fs {
 	uint32_t hash_seed[4];
 	struct timespec mount_time;
 	bool marked_mounted;			/* the superblock on disk says: in use, not clean */
-	uint64_t reserved_blocks;		/* only for root (s_r_blocks_count) */
+	uint64_t reserved_blocks;		/* only for root (s_r_blocks_count), ... */
+	uint32_t reserve_uid, reserve_gid;	/* ... this user, and this group unless it is 0 */
 	uint64_t overhead_blocks;		/* superblocks, descriptors, bitmaps, tables */
 	uint32_t cluster_bits;			/* log2 blocks per cluster; bigalloc, ro only */
 	uint16_t mount_state;			/* s_state as found: what a clean unmount restores */

@@ -75,7 +75,9 @@ static struct txn *wait_room(struct txn_mgr *m, unsigned credits) REQUIRES(m->lo
 			return t;
 		if (t->state == TXN_RUNNING)
 			commit_thread_kick(m);
+		m->waiters++;
 		cond_wait(&m->opened, &m->lock);
+		m->waiters--;
 	}
 }
 
@@ -131,6 +133,9 @@ int txn_stop(struct handle *h)
 	t->handles--;
 	if (t->state == TXN_CLOSING && !t->handles)
 		cond_signal(&m->drained);
+	/* What it reserved and did not use may be room enough for another. */
+	if (h->credits && m->waiters)
+		cond_broadcast(&m->opened);
 	watch_size(m, t);
 	mutex_unlock(&m->lock);
 	h->txn = NULL;

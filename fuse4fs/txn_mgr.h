@@ -45,7 +45,8 @@ struct txn_mgr {
 	unsigned commit_sec;		/* [init only] */
 
 	struct mutex lock;
-	struct cond opened;		/* handles may join again, or abort */
+	struct cond opened;		/* handles may join again, or there is room, or abort */
+	unsigned waiters;		/* [lock] for that */
 	struct cond drained;		/* a closing txn lost its last handle */
 	struct cond done;		/* a commit or flush has ended */
 	struct cond wake;		/* the commit thread has work or a clock to watch */
