@@ -90,6 +90,18 @@ FUSE4FS=$FUSE4FS sh "$srcdir_tests/../tools/umount.fuse4fs" "$mnt" || fail "umou
 pgrep -f -- "fuse4fs .*$scratch/" >/dev/null && fail "umount.fuse4fs did not wait"
 clean_image
 
+# Relative names are still those files when the server in the background, elsewhere by then, logs
+# in again.
+cp "$sshd_key" "$scratch/id" && cp "$sshd_dir/s/known_hosts" "$scratch/known"
+printf '%s\n' "Host s" "  HostName 127.0.0.1" "  Port ${sshd_port[s]}" "  User $sshd_user" >"$scratch/relative"
+(cd "$scratch" && timeout 60 "$FUSE4FS" -o "ssh_config=relative,identity=id,UserKnownHostsFile=known,timeout=20" \
+	"s:$image" "$mnt") || fail "relative names"
+# shellcheck disable=SC2046
+kill $(sshd_servers s)
+date >"$mnt/again" && timeout 60 sync -f "$mnt/again" || fail "relative names: logging in again"
+detach
+clean_image
+
 # Who may not.
 refused 'no such file|does not exist' "" "s:$image.none"
 refused 'names no file' "" "s:"
