@@ -32,6 +32,7 @@ struct ssh_login {
 	ssh_session session;		/* NULL when DOWN */
 	struct tcp_attempt tcp;
 	struct ssh_auth auth;
+	char *user;			/* whom the first login let in, or NULL; libssh's to free */
 	ssh_key pin;			/* host key of the first login */
 	ssh_key identity;		/* opt.identity, once it has been read */
 	bool identity_unusable;		/* it cannot be read; said once */
