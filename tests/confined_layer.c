@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,6 +33,8 @@ struct confined {
 	_Atomic bool tried;
 };
 
+static int proc_fd = -1;	/* as loop_keeper.c has it */
+
 static long try_open(void) { return open("/etc/passwd", O_RDONLY | O_CLOEXEC); }
 static long try_open_root(void) { return open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC); }
 static long try_create(void) { return open("/tmp/confined", O_WRONLY | O_CREAT | O_CLOEXEC, 0600); }
@@ -42,6 +45,18 @@ static long try_open_image(void)
 	return open(name ? name : "/", O_RDONLY | O_CLOEXEC);
 }
 
+/* A file that no login needs. */
+static long try_secret(void)
+{
+	const char *name = getenv("CONFINED_SECRET");
+
+	return open(name ? name : "/etc/shadow", O_RDONLY | O_CLOEXEC);
+}
+
+static long try_shadow(void) { return open("/etc/shadow", O_RDONLY | O_CLOEXEC); }
+/* The directory does not count for the one, and is a way out for the other. */
+static long try_openat(void) { return openat(proc_fd, "/etc/passwd", O_RDONLY | O_CLOEXEC); }
+static long try_openat_up(void) { return openat(proc_fd, "../etc/passwd", O_RDONLY | O_CLOEXEC); }
 static long try_stat(void) { struct stat st; return stat("/etc/passwd", &st); }
 static long try_mkdir(void) { return mkdir("/tmp/confined.d", 0700); }
 static long try_unlink(void) { return unlink("/tmp/confined.none"); }
@@ -58,6 +73,37 @@ static long try_io_uring(void) { return syscall(SYS_io_uring_setup, 1, NULL); }
 static long try_keyctl(void) { return syscall(SYS_keyctl, 0, -1, 0); }
 static long try_unix(void) { return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0); }
 static long try_packet(void) { return socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0); }
+
+static long try_dgram(void)
+{
+	int pair[2];
+
+	return socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair);
+}
+
+/* To somebody else than the other end. */
+static long try_sendto(void)
+{
+	const struct sockaddr_un a = { .sun_family = AF_UNIX, .sun_path = "/dev/log" };
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+		return -1;
+	return sendto(pair[0], "", 1, MSG_NOSIGNAL, (const struct sockaddr *)&a, sizeof(a));
+}
+
+/* By these a descriptor sends signals to other processes. */
+static long try_setown(void) { return fcntl(proc_fd, F_SETOWN, 1); }
+static long try_setsig(void) { return fcntl(proc_fd, F_SETSIG, 9); }
+
+static long try_async(void)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+		return -1;
+	return fcntl(pair[0], F_SETFL, O_ASYNC | O_NONBLOCK);
+}
 
 static long try_exec(void)
 {
@@ -106,7 +152,10 @@ static const struct {
 	{ "ptrace", try_ptrace }, { "kill", try_kill }, { "setuid", try_setuid },
 	{ "bpf", try_bpf }, { "io_uring", try_io_uring }, { "keyctl", try_keyctl },
 	{ "unix", try_unix }, { "packet", try_packet }, { "tcp", try_tcp }, { "code", try_code },
-	{ "fork", try_fork }, { "exec", try_exec },
+	{ "fork", try_fork }, { "exec", try_exec }, { "secret", try_secret }, { "shadow", try_shadow },
+	{ "openat", try_openat }, { "openat-up", try_openat_up }, { "dgram", try_dgram },
+	{ "sendto", try_sendto }, { "setown", try_setown }, { "setsig", try_setsig },
+	{ "async", try_async },
 };
 
 static void try_all(struct confined *c)
@@ -179,6 +228,7 @@ int server_layer(struct blkdev **dev, char *why, size_t why_len)
 		return 0;
 	if (!c)
 		return -ENOMEM;
+	proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	c->log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (c->log_fd < 0) {
 		snprintf(why, why_len, "%s: %s", path, strerror(errno));
