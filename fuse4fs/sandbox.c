@@ -120,7 +120,7 @@ static void enter(struct confinement *c, const struct sandbox_needs *needs, int 
 	if (c->mounts_fd >= 0)
 		close(c->mounts_fd);
 	if (!needs->programs)
-		note(c, SANDBOX_CALLS, sandbox_calls(needs));
+		note(c, SANDBOX_CALLS, sandbox_calls(needs, !atomic_load(&c->err[SANDBOX_FILES])));
 	*ret_err = err;
 }
 

@@ -25,6 +25,7 @@ enum sandbox_part {
 /* What serving needs beyond open descriptors. */
 struct sandbox_needs {
 	bool network;			/* to connect and log in again */
+	bool agent;			/* to talk to local services: with network */
 	bool programs;			/* to start them: leaves out all parts they would inherit */
 	bool names;			/* to open some files by their names from the root */
 	const char *const *read;	/* files and directories that may be read, NULL at the end;

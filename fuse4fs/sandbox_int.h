@@ -7,8 +7,8 @@
 
 #include "sandbox.h"
 
-/* sandbox_calls.c: filters the calls of all threads; they have no_new_privs. */
-int sandbox_calls(const struct sandbox_needs *needs);
+/* sandbox_calls.c: filters the calls of all threads; they have no_new_privs. landlock: all have it. */
+int sandbox_calls(const struct sandbox_needs *needs, bool landlock);
 /* sandbox_action.c: what meets a call that is not listed, as seccomp.h has it. Tests link
  * another one. */
 uint32_t sandbox_unlisted(void);

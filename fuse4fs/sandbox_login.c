@@ -4,11 +4,15 @@
 
 #include <limits.h>
 #include <pwd.h>
-#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
+
+enum { DESCRIPTORS = 256 };	/* that are looked at: the login's are among the first */
 
 /*
  * Of root, who may read what nobody else may: /etc/shadow, keys of hosts and containers. These
@@ -110,4 +114,26 @@ void sandbox_paths_login(struct sandbox_paths *p, const char *config, const char
 	else
 		sandbox_paths_add(p, "/etc");
 	add_list(p, directories, sizeof(directories) / sizeof(directories[0]));
+}
+
+/* libssh keeps it open as long as the session. Sockets of a pair have no name. */
+static bool has_peer_with_name(int fd)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNSPEC };
+	socklen_t len = sizeof(a);
+
+	return !getpeername(fd, (struct sockaddr *)&a, &len) && a.sun_family == AF_UNIX &&
+	       len > offsetof(struct sockaddr_un, sun_path) && (a.sun_path[0] || a.sun_path[1]);
+}
+
+bool sandbox_login_agent(void)
+{
+	const char *variable = getenv("SSH_AUTH_SOCK");
+
+	if (variable && *variable)
+		return true;
+	for (int fd = STDERR_FILENO + 1; fd < DESCRIPTORS; fd++)
+		if (has_peer_with_name(fd))
+			return true;
+	return false;
 }

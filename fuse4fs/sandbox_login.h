@@ -8,6 +8,8 @@
 #ifndef FUSE4FS_SANDBOX_LOGIN_H
 #define FUSE4FS_SANDBOX_LOGIN_H
 
+#include <stdbool.h>
+
 enum { SANDBOX_PATHS_MAX = 40 };
 
 /* Copies of paths. Zeros are none; more than fit are left out. */
@@ -21,6 +23,9 @@ void sandbox_paths_add(struct sandbox_paths *p, const char *path);
 /* What the options of these names say, absolute, or NULL. */
 void sandbox_paths_login(struct sandbox_paths *p, const char *config, const char *identity,
 			 const char *known_hosts);
+/* Whether it takes an agent: SSH_AUTH_SOCK names one, or the login that is there has talked to one
+ * (IdentityAgent of ssh_config). */
+bool sandbox_login_agent(void);
 void sandbox_paths_fini(struct sandbox_paths *p);
 
 #endif

@@ -26,6 +26,7 @@ static void enter(struct server *srv)
 
 	needs.names = needs.network || SANITIZED;	/* those have reports to write */
 	sandbox_paths_add(&p, "/proc");	/* loop_keeper.c has it open */
+	needs.agent = needs.network && sandbox_login_agent();
 	if (needs.network)
 		sandbox_paths_login(&p, o->ssh_config, o->identity, o->known_hosts);
 	needs.read = (const char *const *)p.list;

@@ -34,12 +34,12 @@ relogin() {
 }
 end() { "$FUSE4FS" -u "$mnt" || fail "-u ($1)"; }
 
+mkdir "$scratch/conf.d"
 if [ "$landlock" -ge 1 ]; then
 	far "ssh_config=none,$login"
 	expect EACCES secret open-image
 	[ "$(id -u)" != 0 ] || expect EACCES shadow
 	# The directory of a configuration file, unless that is everybody's.
-	mkdir "$scratch/conf.d"
 	sshd_config s >"$scratch/conf.d/config"
 	sed -i "s|$sshd_key|$keep/id|" "$scratch/conf.d/config"
 	(cd "$scratch/conf.d" && far "ssh_config=config,identity=$keep/id" "s:$image") || exit 1
@@ -49,7 +49,20 @@ if [ "$landlock" -ge 1 ]; then
 	expect EACCES secret shadow
 	umount /opt
 fi
-expect EPERM kill mount ptrace exec fork packet create
+expect EPERM kill mount ptrace exec fork packet create unix dgram setown setsig async
+
+# Other services of this system can be reached where an agent is one.
+if command -v ssh-agent >/dev/null; then
+	eval "$(ssh-agent -a "$scratch/agent")" >/dev/null && ssh-add -q "$keep/id" || fail "ssh-agent"
+	far "ssh_config=none,UserKnownHostsFile=$keep/known_hosts"
+	expect ok unix
+	agent=$SSH_AUTH_SOCK
+	unset SSH_AUTH_SOCK
+	printf 'IdentityAgent %s\nUserKnownHostsFile %s\n' "$agent" "$keep/known_hosts" >"$scratch/conf.d/agent"
+	CONFINED_SECRET=$scratch/secret far "ssh_config=$scratch/conf.d/agent"
+	expect ok unix
+	kill "$SSH_AGENT_PID"
+fi
 
 # Files that are replaced while it is mounted: the rules are about those that were there.
 replaced() {
