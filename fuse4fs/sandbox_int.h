@@ -13,6 +13,10 @@ int sandbox_calls(const struct sandbox_needs *needs, bool landlock);
  * another one. */
 uint32_t sandbox_unlisted(void);
 
+/* sandbox.c: gives up the calling thread's capabilities but those in keep, bits of the first 32. Also
+ * from a signal handler. */
+int sandbox_capabilities(uint32_t keep);
+
 /* sandbox_files.c: a set of rules; each thread confines itself to it, and it is closed. */
 int sandbox_files_open(const struct sandbox_needs *needs, int *ret_fd);
 int sandbox_files_enter(int fd);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "monitor.h"
 #include "sandbox.h"
 #include "sandbox_login.h"
 #include "server.h"
@@ -35,32 +36,20 @@ static void enter(struct server *srv)
 	sandbox_paths_fini(&p);
 }
 
-/* "no NAME (why), no NAME (why)". all: also what cannot be had because of an option. */
-static void describe_missing(const struct server *srv, bool all, char *buf, size_t size)
-{
-	size_t used = 0;
-
-	for (int i = 0; i < SANDBOX_PARTS; i++) {
-		int err = srv->sandbox.err[i];
-
-		if (!sandbox_missing(&srv->sandbox, i) || (err == -EOPNOTSUPP && !all) || used >= size)
-			continue;
-		used += (size_t)snprintf(buf + used, size - used, "%sno %s (%s)", used ? ", " : "",
-					 sandbox_part_name(i),
-					 err == -EOPNOTSUPP ? "a program logs in for us" :
-					 strerror(-err));
-	}
-}
-
 int server_sandbox(struct server *srv, char *why, size_t why_len)
 {
 	const int mode = srv->opt->sandbox;
 	char missing[256] = "";
+	int err;
 
 	if (mode == OPT_SANDBOX_NO)
 		return 0;
+	err = monitor_confine(srv->daemon->monitor);
+	if (err)
+		snprintf(missing, sizeof(missing), "none for the monitor (%s)", strerror(-err));
 	enter(srv);
-	describe_missing(srv, mode == OPT_SANDBOX_REQUIRE, missing, sizeof(missing));
+	if (!err)
+		sandbox_describe_missing(&srv->sandbox, missing, sizeof(missing));
 	if (!missing[0])
 		return 0;
 	if (mode == OPT_SANDBOX_REQUIRE) {
