@@ -27,6 +27,7 @@ struct sandbox_needs {
 	bool network;			/* to connect and log in again */
 	bool agent;			/* to talk to local services: with network */
 	bool programs;			/* to start them: leaves out all parts they would inherit */
+	bool probing;			/* to look for partitions */
 	bool names;			/* to open some files by their names from the root */
 	const char *const *read;	/* files and directories that may be read, NULL at the end;
 					 * those that do not exist are left out; NULL: none */

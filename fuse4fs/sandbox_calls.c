@@ -26,6 +26,7 @@ enum who {
 	ALL,
 	LOCAL,
 	REMOTE,
+	PROBE,		/* --probe */
 	SANITIZER,	/* a build with -fsanitize= */
 };
 
@@ -90,6 +91,8 @@ static const struct call calls[] = {
 	{ "fstat", ALL, ANY, "the image's size; stdio" },
 	{ "fstat64", ALL, ANY, "the same with 32 bits" },
 	{ "fsync", ALL, ANY, "flushes of the image" },
+	{ "ftruncate", PROBE, ANY, "partition.c: a copy of where tables are" },
+	{ "ftruncate64", PROBE, ANY, "the same with 32 bits" },
 	{ "futex", ALL, ANY, "locks" },
 	{ "futex_time64", ALL, ANY, "the same with 32 bits" },
 	{ "getcwd", REMOTE, ANY, "names in ssh_config" },
@@ -111,7 +114,8 @@ static const struct call calls[] = {
 	{ "lstat", REMOTE, ANY, "the files of ssh(1)" },
 	{ "madvise", ALL, ANY, "malloc, secret memory" },
 	{ "membarrier", ALL, ANY, "libc, for threads" },
-	{ "memfd_create", REMOTE, ANY, "ssh_login.c: our own part of the configuration" },
+	{ "memfd_create", PROBE, ANY, "partition.c: a copy of where tables are" },
+	{ "memfd_create", REMOTE, ANY, "ssh_setup.c: our own part of the configuration" },
 	{ "mlock", ALL, ANY, "secret memory" },
 	{ "mlock2", ALL, ANY, "secret memory" },
 	{ "mmap", ALL, DATA, "malloc, secret memory, buffers" },
@@ -351,6 +355,12 @@ static int add(scmp_filter_ctx ctx, const struct call *call, const struct sandbo
 	}
 }
 
+static bool is_needed(const struct call *call, const struct sandbox_needs *needs)
+{
+	return call->who == ALL || call->who == (needs->network ? REMOTE : LOCAL) ||
+	       (call->who == PROBE && needs->probing);
+}
+
 static int add_all(scmp_filter_ctx ctx, const struct sandbox_needs *needs, bool landlock)
 {
 	const size_t ncalls = sizeof(calls) / sizeof(calls[0]);
@@ -358,7 +368,7 @@ static int add_all(scmp_filter_ctx ctx, const struct sandbox_needs *needs, bool 
 	int err = 0;
 
 	for (size_t i = 0; i < ncalls && !err; i++)
-		if (calls[i].who == ALL || calls[i].who == (needs->network ? REMOTE : LOCAL))
+		if (is_needed(&calls[i], needs))
 			err = add(ctx, &calls[i], needs, landlock);
 	for (size_t i = 0; i < nmore && !err; i++)
 		err = add(ctx, &sanitizer_calls[i], needs, landlock);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What logging in again reads; see sandbox_login.h. */
+/* What an image needs, on an SSH server above all: the files that logging in again reads. */
 #include "sandbox_login.h"
 
 #include <limits.h>
@@ -11,6 +11,12 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
+#endif
 
 enum { DESCRIPTORS = 256 };	/* that are looked at: the login's are among the first */
 
@@ -32,25 +38,33 @@ static const char *const directories[] = {
 	"/usr/share/zoneinfo", "/usr/share/crypto-policies", "/usr/lib/ssl",
 };
 
-void sandbox_paths_add(struct sandbox_paths *p, const char *path)
+enum { PATHS_MAX = 40 };
+
+/* Copies of paths. Zeros are none; more than fit are left out. */
+struct paths {
+	char *list[PATHS_MAX + 1];	/* NULL at the end */
+	unsigned n;
+};
+
+static void add_path(struct paths *p, const char *path)
 {
-	if (!path || p->n == SANDBOX_PATHS_MAX)
+	if (!path || p->n == PATHS_MAX)
 		return;
 	p->list[p->n] = strdup(path);
 	p->n += p->list[p->n] != NULL;
 }
 
-void sandbox_paths_fini(struct sandbox_paths *p)
+static void free_paths(struct paths *p)
 {
 	for (unsigned i = 0; i < p->n; i++)
 		free(p->list[i]);
 	p->n = 0;
 }
 
-static void add_list(struct sandbox_paths *p, const char *const *list, size_t n)
+static void add_list(struct paths *p, const char *const *list, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		sandbox_paths_add(p, list[i]);
+		add_path(p, list[i]);
 }
 
 /* Directories of the user's, by both opinions; "" unknown. */
@@ -85,34 +99,33 @@ static bool is_common(const struct homes *h, const char *dir)
 }
 
 /* The file, and the directory it is in: editors put a new file in the place of the old one. */
-static void add_config(struct sandbox_paths *p, const struct homes *h, const char *file)
+static void add_config(struct paths *p, const struct homes *h, const char *file)
 {
 	const char *slash = strrchr(file, '/');
 	char dir[PATH_MAX], real[PATH_MAX];
 
-	sandbox_paths_add(p, file);
+	add_path(p, file);
 	snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(slash - file) : 1, slash ? file : ".");
 	if (slash != file && realpath(dir, real) && !is_common(h, real))
-		sandbox_paths_add(p, real);
+		add_path(p, real);
 }
 
-void sandbox_paths_login(struct sandbox_paths *p, const char *config, const char *identity,
-			 const char *known_hosts)
+static void add_login(struct paths *p, const struct sandbox_login *l)
 {
 	struct homes h;
 
 	find_homes(&h);
 	for (int i = 0; i < 2; i++)
 		if (h.ssh[i][0])
-			sandbox_paths_add(p, h.ssh[i]);
-	if (config && strcmp(config, "none") != 0)
-		add_config(p, &h, config);
-	sandbox_paths_add(p, identity);
-	sandbox_paths_add(p, known_hosts);
+			add_path(p, h.ssh[i]);
+	if (l->config && strcmp(l->config, "none") != 0)
+		add_config(p, &h, l->config);
+	add_path(p, l->identity);
+	add_path(p, l->known_hosts);
 	if (geteuid() == 0)
 		add_list(p, root_files, sizeof(root_files) / sizeof(root_files[0]));
 	else
-		sandbox_paths_add(p, "/etc");
+		add_path(p, "/etc");
 	add_list(p, directories, sizeof(directories) / sizeof(directories[0]));
 }
 
@@ -126,7 +139,8 @@ static bool has_peer_with_name(int fd)
 	       len > offsetof(struct sockaddr_un, sun_path) && (a.sun_path[0] || a.sun_path[1]);
 }
 
-bool sandbox_login_agent(void)
+/* SSH_AUTH_SOCK, or what the login that is there has talked to: IdentityAgent of ssh_config. */
+static bool has_agent(void)
 {
 	const char *variable = getenv("SSH_AUTH_SOCK");
 
@@ -136,4 +150,20 @@ bool sandbox_login_agent(void)
 		if (has_peer_with_name(fd))
 			return true;
 	return false;
+}
+
+void sandbox_login_enter(const struct sandbox_login *l, struct sandbox_state *ret)
+{
+	struct paths p = { .n = 0 };
+	struct sandbox_needs needs = { .network = l->remote, .programs = l->programs,
+				       .probing = l->probing };
+
+	needs.names = needs.network || SANITIZED;	/* those have reports to write */
+	needs.agent = needs.network && has_agent();
+	add_path(&p, "/proc");	/* loop_keeper.c has it open; libssh's configuration is in a memfd */
+	if (needs.network)
+		add_login(&p, l);
+	needs.read = (const char *const *)p.list;
+	sandbox_enter(&needs, ret);
+	free_paths(&p);
 }

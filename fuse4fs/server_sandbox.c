@@ -7,33 +7,20 @@
 #include <string.h>
 
 #include "monitor.h"
-#include "sandbox.h"
 #include "sandbox_login.h"
 #include "server.h"
 #include "status.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { SANITIZED = 1 };
-#else
-enum { SANITIZED = 0 };
-#endif
-
 static void enter(struct server *srv)
 {
 	const struct options *o = srv->opt;
-	struct sandbox_paths p = { .n = 0 };
-	struct sandbox_needs needs = { .network = srv->device.remote != NULL,
-				       .programs = srv->device.programs };
+	const struct sandbox_login login = {
+		.remote = srv->device.remote != NULL, .programs = srv->device.programs,
+		.config = o->ssh_config, .identity = o->identity, .known_hosts = o->known_hosts,
+	};
 
-	needs.names = needs.network || SANITIZED;	/* those have reports to write */
-	sandbox_paths_add(&p, "/proc");	/* loop_keeper.c has it open */
-	needs.agent = needs.network && sandbox_login_agent();
-	if (needs.network)
-		sandbox_paths_login(&p, o->ssh_config, o->identity, o->known_hosts);
-	needs.read = (const char *const *)p.list;
-	sandbox_enter(&needs, &srv->sandbox);
+	sandbox_login_enter(&login, &srv->sandbox);
 	atomic_store(&srv->confined, true);
-	sandbox_paths_fini(&p);
 }
 
 int server_sandbox(struct server *srv, char *why, size_t why_len)
