@@ -5,7 +5,7 @@
 #   attempts UNLISTED [OPTIONS [COMMAND...]]
 #                          serves $image, by way of COMMAND, and leaves what came of each in $log
 #   expect ERRNO ATTEMPT...
-confined=${BUILDDIR:-.}/tests/confined_fuse4fs
+confined=$(realpath "${BUILDDIR:-.}/tests/confined_fuse4fs")
 log=$scratch/log
 [ -x "$confined" ] || skip "tests/confined_fuse4fs is not built"
 landlock=$(python3 -I -c 'import ctypes; print(ctypes.CDLL(None).syscall(444, None, 0, 1))')
@@ -25,7 +25,7 @@ attempts() {
 	local unlisted=$1 options=${2-}
 	shift $(($# < 2 ? $# : 2))
 	rm -f "$log"
-	printf '#!/bin/sh\nexec %s "$@"\n' "$* $(realpath "$confined")" >"$scratch/confined"
+	printf '#!/bin/sh\nexec %s "$@"\n' "$* $confined" >"$scratch/confined"
 	chmod 755 "$scratch/confined"
 	CONFINED_IMAGE=$image CONFINED_UNLISTED=$unlisted CONFINED_LOG=$log \
 		FUSE4FS=$scratch/confined serve "$options"

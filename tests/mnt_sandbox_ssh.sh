@@ -21,7 +21,7 @@ export CONFINED_SECRET=$scratch/secret
 # far OPTIONS [URL]: what it could do, in $log.
 far() {
 	rm -f "$log"
-	CONFINED_UNLISTED='' CONFINED_LOG=$log timeout 60 "$confined" -o "$1" "${2:-$url}" "$mnt" 2>"$scratch/err" ||
+	CONFINED_UNLISTED='' CONFINED_LOG=$log timeout 60 "$confined" -o "$1,timeout=20" "${2:-$url}" "$mnt" 2>"$scratch/err" ||
 		{ cat "$scratch/err" >&2; fail "mount ($1)"; }
 	await_attempts
 	relogin "$1"
@@ -50,6 +50,12 @@ if [ "$landlock" -ge 1 ]; then
 	umount /opt
 fi
 expect EPERM kill mount ptrace exec fork packet create unix dgram setown setsig async
+
+# A key that only the configuration names, where nothing can be read any more.
+mkdir "$scratch/else" && cp "$sshd_key" "$sshd_key.pub" "$scratch/else" || fail "cp"
+sshd_config s | sed "s|$sshd_key|$scratch/else/id|" >"$scratch/conf.d/else"
+CONFINED_SECRET=$scratch/else/id far "ssh_config=$scratch/conf.d/else" "s:$image"
+[ "$landlock" -lt 1 ] || expect EACCES secret
 
 # Other services of this system can be reached where an agent is one.
 if command -v ssh-agent >/dev/null; then
