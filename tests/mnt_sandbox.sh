@@ -50,6 +50,8 @@ flooded() {
 	n=$(pgrep -c -P "$(pgrep -P "$server")")
 	kill -CONT "$server"
 	wait $writer
+	# Who writes back has the mount open.
+	for _ in $(seq 100); do pgrep -P "$(pgrep -P "$server")" >/dev/null || break; sleep 0.1; done
 	[ "$n" -le 1 ] || fail "the monitor has $n processes that write back"
 	unserve
 }
