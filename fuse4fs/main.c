@@ -13,6 +13,7 @@
 
 #include "daemon.h"
 #include "export.h"
+#include "inherited.h"
 #include "mount.h"
 #include "options.h"
 #include "private.h"
@@ -57,8 +58,10 @@ static int catch_signals(void)
 static int serve_private(const struct options *opt, int ready_fd)
 {
 	struct daemon daemon;
-	int status, err = daemon_adopt(&daemon, ready_fd, opt->image);
+	int status, err;
 
+	inherited_close(opt, &ready_fd, 1);
+	err = daemon_adopt(&daemon, ready_fd, opt->image);
 	if (err)
 		return MNT_EX_SYSERR;
 	status = server_run(opt, &server_fs_role, &daemon, catch_signals);
@@ -71,6 +74,7 @@ static int serve(const struct options *opt)
 	struct daemon daemon;
 	int status, parent_fd = -1, err = 0;
 
+	inherited_close(opt, NULL, 0);
 	if (opt->die_with_parent)
 		err = private_watch_parent(&parent_fd);
 	if (err) {
@@ -88,6 +92,17 @@ static int serve(const struct options *opt)
 			    catch_signals);
 	daemon_end(&daemon);
 	return status;
+}
+
+static int mount_image(const struct options *opt)
+{
+	char why[512];
+
+	if (inherited_check(opt, why, sizeof(why))) {
+		fprintf(stderr, "fuse4fs: %s\n", why);
+		return MNT_EX_FAIL;
+	}
+	return opt->private ? private_main(opt, serve_private) : serve(opt);
 }
 
 static int run(const struct options *opt)
@@ -109,7 +124,7 @@ static int run(const struct options *opt)
 	case ACT_UNMOUNT:
 		return mount_umount_main(opt->mountpoint, opt->lazy, opt->force);
 	default:
-		return opt->private ? private_main(opt, serve_private) : serve(opt);
+		return mount_image(opt);
 	}
 }
 

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "inherited.h"
 #include "options.h"
 
 enum { EX_CANNOT_RUN = 126, EX_NOT_FOUND = 127, EX_SIGNAL = 128 };
@@ -155,6 +156,7 @@ static int start_command(struct keeper *k, const struct options *opt)
 	if (!k->command) {
 		sigprocmask(SIG_SETMASK, &k->before, NULL);
 		die_with(self, SIGTERM);
+		inherited_leave(opt);
 		execvp(opt->command[0], opt->command);
 		fprintf(stderr, "fuse4fs: %s: %s\n", opt->command[0], strerror(errno));
 		_exit(errno == ENOENT ? EX_NOT_FOUND : EX_CANNOT_RUN);

@@ -29,6 +29,13 @@ trial() { # who runs it
 	private -o ro 'touch $1/x' 2>/dev/null && fail "$1: ro was written"
 	"$FUSE4FS" --private "$scratch/none" "$mnt" -- true 2>/dev/null; [ $? = 32 ] || fail "$1: no image"
 	ended "$1"
+	# The caller's descriptors are the command's, and those that we are told of ours.
+	exec 8<>"$image" 9>"$scratch/passed"
+	(exec "$FUSE4FS" --private fd:8 "$mnt" -- bash -c 'echo kept >&9; ! { : <&8; } 2>/dev/null && flock 9 && echo >$1/9' -- "$mnt") ||
+		fail "$1: descriptors of the command"
+	exec 8>&- 9>&-
+	[ "$(cat "$scratch/passed")" = kept ] || fail "$1: the command lost a descriptor"
+	ended "$1, descriptors"
 	# Killed itself: the command and the mount go, too.
 	background 'echo late >$1/late; exec sleep 100' &
 	p=$!
