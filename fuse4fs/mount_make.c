@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include "op.h"
@@ -106,12 +107,22 @@ static const char *way_out(const char *said)
 	return "";
 }
 
+/* An empty directory that nobody can write to. Without it the mount is as good. */
+static void cover(const char *mountpoint)
+{
+	if (mount("none", mountpoint, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
+		  "mode=555,size=4k"))
+		errno = 0;
+}
+
 int mount_make(struct server *srv, char *why, size_t why_len)
 {
 	struct complaint said = { .text = "", .pid = getpid() };
 	struct capture capture;
 	int err;
 
+	if (srv->opt->private && !server_passed_on(srv))
+		cover(srv->mountpoint);
 	complaint = &said;
 	fuse_set_log_func(take_complaint);
 	capture = capture_begin();

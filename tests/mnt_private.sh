@@ -41,6 +41,10 @@ trial() { # who runs it
 	exec 8>&- 9>&-
 	[ "$(cat "$scratch/passed")" = kept ] || fail "$1: the command lost a descriptor"
 	ended "$1, descriptors"
+	# What it leaves running writes nowhere.
+	private 'setsid sh -c "sleep 2; echo x >\$1/left" sh "$1" 2>/dev/null & :' || fail "$1: leaves something running"
+	sleep 2.5
+	[ -z "$(ls -A "$mnt")" ] || fail "$1: written below the mount"
 	# Killed itself: the command and the mount go, too.
 	background 'echo late >$1/late; exec sleep 100' &
 	p=$!
