@@ -77,12 +77,13 @@ user=(setpriv --reuid 65534 --regid 65534 --clear-groups)
 says 32 "$scratch/theirs: cannot mount: option allow_other only allowed if 'user_allow_other' is set in /etc/fuse.conf (" \
 	"${user[@]}" "$FUSE4FS" "$image" "$scratch/theirs" -o allow_other
 says 32 "$mnt: cannot mount: user has no write access to mountpoint $mnt (" "${user[@]}" "$FUSE4FS" "$image" "$mnt"
+says 32 "$scratch/secret: permission denied; " "${user[@]}" "$FUSE4FS" "$scratch/secret" "$scratch/theirs"
 mount --bind /dev/null "$(command -v fusermount3)"
 says 32 "$scratch/theirs: cannot mount: " "${user[@]}" "$FUSE4FS" "$image" "$scratch/theirs"
 grep -q 'install fuse3' "$scratch/err" || fail "without fusermount3: $(cat "$scratch/err")"
 S
 	need_own_mounts
-	touch "$scratch/fuse.conf"
+	touch "$scratch/fuse.conf" && install -m 600 "$image" "$scratch/secret" || fail "files"
 	mknod -m 666 "$scratch/fuse" c 10 229 && mkdir "$scratch/theirs" && chown 65534 "$scratch/theirs" "$image" || fail mknod
 	chmod 755 "$scratch"
 	declare -f says fail >"$scratch/functions"
