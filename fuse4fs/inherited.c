@@ -8,14 +8,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "options.h"
+#include "util.h"
 #include "why.h"
 
-enum { NAMED_MAX = 8, KEPT_MAX = 2, FUSE_MAJOR = 10, FUSE_MINOR = 229 };
+enum { NAMED_MAX = 9, KEPT_MAX = 2, FUSE_MAJOR = 10, FUSE_MINOR = 229 };
 
 struct named {
 	int fds[NAMED_MAX + KEPT_MAX];	/* all above the standard streams */
@@ -40,25 +42,32 @@ static void add(struct named *named, int fd)
 }
 
 /* Shells write <(COMMAND) so. */
-static void add_path(struct named *named, const char *path)
+static int number_of_path(const char *path)
 {
-	static const char *const folders[] = { "/dev/fd/", "/proc/self/fd/" };
+	const int fd = path ? number_after(path, "/dev/fd/") : -1;
 
-	for (size_t i = 0; path && i < sizeof(folders) / sizeof(folders[0]); i++)
-		add(named, number_after(path, folders[i]));
+	return path && fd < 0 ? number_after(path, "/proc/self/fd/") : fd;
+}
+
+/* All that is opened by a name. */
+struct paths {
+	const char *list[7];
+};
+
+static struct paths all_paths(const struct options *opt)
+{
+	return (struct paths){ { opt->image, opt->mountpoint, opt->header, opt->keyfile, opt->identity,
+				 opt->ssh_config, opt->known_hosts } };
 }
 
 static struct named find_named(const struct options *opt)
 {
-	const char *const paths[] = { opt->image, opt->mountpoint, opt->header, opt->keyfile,
-				      opt->identity, opt->ssh_config, opt->known_hosts };
+	const struct paths paths = all_paths(opt);
 	struct named named = { .n = 0 };
 
-	_Static_assert(sizeof(paths) / sizeof(paths[0]) < NAMED_MAX, "and passfd=");
-	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
-		add_path(&named, paths[i]);
-	if (number_after(opt->image, "fd:") >= 0)
-		add(&named, number_after(opt->image, "fd:"));
+	for (size_t i = 0; i < ARRAY_LEN(paths.list); i++)
+		add(&named, number_of_path(paths.list[i]));
+	add(&named, number_after(opt->image, "fd:"));
 	if (opt->has_passfd)
 		add(&named, (int)opt->passfd);
 	return named;
@@ -95,16 +104,27 @@ int inherited_check(const struct options *opt, char *why_text, size_t why_len)
 {
 	const struct why why = { why_text, why_len };
 	const int image = number_after(opt->image, "fd:");
+	const struct paths paths = all_paths(opt);
+	int err;
 
 	for (int fd = 0; fd <= STDERR_FILENO; fd++)
-		if (!is_open(fd) && open("/dev/null", O_RDWR) < 0)
-			return why_fail(&why, -errno, "/dev/null: %s (a standard stream is closed)",
+		if (!is_open(fd) && open("/dev/null", O_RDWR) < 0 && memfd_create("null", 0) < 0)
+			return why_fail(&why, -errno, "cannot replace a closed standard stream: %s",
 					strerror(errno));
+	err = check_mountpoint(opt->mountpoint, &why);
+	if (err)
+		return err;
 	if (image > STDERR_FILENO && !is_open(image))
 		return why_fail(&why, -EBADF, "%s: is not an open descriptor", opt->image);
 	if (opt->has_passfd && !is_open((int)opt->passfd))
 		return why_fail(&why, -EBADF, "passfd=%d: is not an open descriptor", (int)opt->passfd);
-	return check_mountpoint(opt->mountpoint, &why);
+	for (size_t i = 0; i < ARRAY_LEN(paths.list); i++) {
+		const int fd = number_of_path(paths.list[i]);
+
+		if (fd >= 0 && !is_open(fd))
+			return why_fail(&why, -EBADF, "%s: is not an open descriptor", paths.list[i]);
+	}
+	return 0;
 }
 
 static int by_number(const void *a, const void *b)

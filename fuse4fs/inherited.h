@@ -17,7 +17,8 @@ struct options;
  * inherited_check - that the descriptors which are named are there, and a mount point's FUSE's
  *
  * Call it before anything is opened, or its number may be one that was named. Standard streams
- * that are closed become /dev/null: messages must not end up in what is opened next.
+ * that are closed become /dev/null, or memory where there is none: messages must not end up in
+ * what is opened next.
  * 0; -EBADF, -ENODEV, -EINVAL with a sentence in why.
  */
 int inherited_check(const struct options *opt, char *why, size_t why_len);

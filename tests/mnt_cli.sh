@@ -103,6 +103,7 @@ for fd in 3 4 5 6 7; do
 		refused 32 "/dev/fd/$fd: .*is not an open" $f "$image" "/dev/fd/$fd"
 	done
 	refused 32 "passfd=$fd: is not an open" -o passfd=$fd "$image" "$mnt"
+	refused 32 "/dev/fd/$fd: is not an open" -o keyfile=/dev/fd/$fd "$image" "$mnt"
 done
 refused 32 '/dev/fd/1: .*standard' "$image" /dev/fd/1
 refused 32 '/dev/fd/x: .*number' "$image" /dev/fd/x

@@ -126,7 +126,24 @@ for how in "" -f --private; do
 	bash -c 'if [ "$3" = --private ]; then "$0" --die-with-parent $3 "$1" "$2" -- true & else "$0" --die-with-parent $3 "$1" "$2" & fi; sleep 0.5' "$FUSE4FS" "$image" "$scratch/second" "$how" 2>/dev/null
 	gone "--die-with-parent $how"
 done
-umount "$mnt"
+# The end of the thread that started it is not its parent's.
+python3 -I - "$FUSE4FS" "$image" "$scratch/second" "$mnt" <<'P' || fail "a parent whose thread ended"
+import os, subprocess, sys, threading, time
+started = []
+def start():
+    started.append(subprocess.Popen([sys.argv[1], "-f", "--die-with-parent", *sys.argv[2:4]]))
+thread = threading.Thread(target=start)
+thread.start()
+thread.join()
+time.sleep(0.5)
+subprocess.check_call(["umount", sys.argv[4]])
+for _ in range(100):
+    if started[0].poll() is not None or os.path.ismount(sys.argv[3]):
+        break
+    time.sleep(0.1)
+assert os.path.ismount(sys.argv[3])
+P
+gone "--die-with-parent after its thread"
 ended "waiting"
 
 # Interrupted at the prompt, as without --private.
