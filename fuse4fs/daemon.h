@@ -37,7 +37,7 @@ int daemon_start(struct daemon *d, bool foreground, const char *name);
 int daemon_adopt(struct daemon *d, int ready_fd, const char *name);
 /* The exit status for a server that ended before it reported anything: reaps it, and says what it
  * died of, unless it was interrupted. */
-int daemon_status_of_death(pid_t server);
+int daemon_status_of_death(pid_t child);
 /* Leaves the parent's session and directory; what daemon_ready needs of the file system. */
 void daemon_detach(struct daemon *d);
 /* All has worked: lets the parent go with status 0 and leaves its terminal. No signal comes any more
