@@ -82,7 +82,7 @@ const struct option_def option_table[] = {
 	{ .name = "threads", .kind = OPTION_NUMBER, .field = FIELD(threads), .min = 1,
 	  .max = THREADS_MAX, .doc = "worker threads, 1 to 64 (default 4; 24 for an image elsewhere)" },
 	{ .name = "lock", .kind = OPTION_CHOICE, .field = FIELD(lock), .choices = "wait|fail|none|break",
-	  .doc = "when the image is in use: wait for it (default), fail, do not ask, take it over" },
+	  .doc = "when the image is in use: wait up to 15 s (default), fail, do not ask, take it over" },
 
 	{ .name = "port", .kind = OPTION_NUMBER, .field = FIELD(port), .min = 1, .max = 65535,
 	  .doc = "of the SSH server" },
