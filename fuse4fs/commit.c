@@ -102,7 +102,7 @@ int commit_flush(struct txn_mgr *m)
 	n = ++m->flush_started;
 	mutex_unlock(&m->lock);
 	err = blkdev_flush(m->fs->dev);
-	/* A device tells of a lost write once: whoever hears it speaks for all. */
+	/* Whoever has heard of a lost write: all do (flushes.h). */
 	if (err)
 		return fail(m, err, "device flush");
 	mutex_lock(&m->lock);
