@@ -229,13 +229,42 @@ static void copy_blocks(struct commit *c, struct txn *t)
 	c->txn = t;
 }
 
+/*
+ * Brings the superblock into the closed transaction t when it has errors to tell. A journal
+ * that has no room for one block more gets it with the next transaction; an abort meanwhile
+ * writes them itself.
+ */
+static void join_super(struct txn_mgr *m, struct txn *t)
+{
+	struct handle h = { .fs = m->fs, .txn = t, .tid = t->tid, .credits = 1 };
+	unsigned max = m->writer->max_handle;
+	bool join;
+
+	mutex_lock(&m->lock);
+	join = m->want_super && (!max || t->nblocks < max);
+	if (join) {
+		m->want_super = false;
+		t->outstanding += h.credits;
+	}
+	mutex_unlock(&m->lock);
+	if (!join)
+		return;
+	(void)super_dirty(&h);
+	mutex_lock(&m->lock);
+	t->outstanding -= h.credits;
+	mutex_unlock(&m->lock);
+}
+
 /* Steps 2 and 3 up to the opening: -ENOMEM leaves everything as it was. */
 static int stage(struct txn_mgr *m, struct txn *t, struct commit **ret, struct txn **ret_next)
 {
 	struct txn *next = txn_new(t->tid + 1);
-	struct commit *c = commit_new(m, t);
-	int err = next && c ? 0 : -ENOMEM;
+	struct commit *c;
+	int err;
 
+	join_super(m, t);
+	c = commit_new(m, t);
+	err = next && c ? 0 : -ENOMEM;
 	if (!err)
 		err = super_seal(m->fs);
 	if (!err)
@@ -393,7 +422,7 @@ static int force_locked(struct txn_mgr *m, uint32_t tid, bool released) REQUIRES
 			cond_wait(&m->done, &m->lock);
 			continue;
 		}
-		if (!txn_has_changes(m->running))
+		if (!txn_has_work(m))
 			return 0;
 		m->stats.forced++;
 		err = commit_run(m);

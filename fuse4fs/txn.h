@@ -80,6 +80,9 @@ int txn_commit_now(struct fs *fs);
 int txn_flush(struct fs *fs);
 /* tid of the running transaction. */
 uint32_t txn_current(struct fs *fs);
+/* The superblock has something to tell that no handle brings: it is in the next commit, which
+ * comes as if there had been a change. Callers may have a handle and any lock above its own. */
+void txn_want_super(struct fs *fs);
 /* Stop writing for good (I6): later begins give -EROFS, commits -EIO. A journal remembers
  * err, so that the next mount knows; -ESHUTDOWN is no error. */
 void txn_abort(struct fs *fs, int err);
