@@ -88,6 +88,17 @@ static int fail(struct txn_mgr *m, int err, const char *what)
 	return err;
 }
 
+/* Who stops writing sets ->aborted first and writes the record last: seen unset here, it is
+ * still to come; set, it is written twice at most. A shutdown leaves none. */
+void commit_wrote_home(struct txn_mgr *m, uint64_t pblk, uint64_t n)
+{
+	const uint64_t super = SUPERBLOCK_OFFSET >> m->fs->block_bits;
+
+	if (pblk <= super && super - pblk < n && commit_aborted(m) &&
+	    atomic_load(&m->fs->state) == FS_RO)
+		super_write_error(m->fs);
+}
+
 void commit_fail(struct txn_mgr *m, int err, const char *what)
 {
 	fail(m, err, what);
