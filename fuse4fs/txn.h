@@ -11,9 +11,9 @@
  * copies its blocks, opens the next transaction, and then seals and writes the
  * copies without any lock: to the journal, or home where there is none.
  *
- * Lock order: inode->io, inode->lock, handle, group->lock, fs->super_lock,
- * orphans lock, cache shard, txn lock. No lock above the handle is taken inside one; never wait
- * for a commit with a handle open.
+ * Lock order: inode->io, inode->lock, handle, group->lock, orphans lock, fs->super_lock,
+ * cache shard, txn lock. No lock above the handle is taken inside one (ARCHITECTURE.md has the
+ * exception); never wait for a commit with a handle open.
  *
  * Order rules (DESIGN I1..I6): file data is written to the device *before* the
  * handle that makes it reachable stops (the commit flushes the device before the
