@@ -40,7 +40,8 @@ static int cut_some(struct inode *inode, uint64_t size, uint64_t *lblk)
 		return err;
 	inode->mtime = inode->ctime = fs_now();
 	err = map_remove(&h, inode, *lblk, MAP_END, lblk);
-	if (err || *lblk < MAP_END)
+	inode->half_cut = err || *lblk < MAP_END;
+	if (inode->half_cut)
 		err2 = orphan_add(&h, inode);
 	else
 		err2 = inode->nlink && inode->orphan ? orphan_del(&h, inode) : 0;

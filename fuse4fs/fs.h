@@ -21,6 +21,7 @@
 #include "util.h"
 
 struct blkdev;
+struct flushes;
 struct cache;
 struct txn_mgr;
 struct groups;
@@ -89,6 +90,7 @@ struct fs_error_info {
 struct fs {
 	struct blkdev *dev;	/* [init only] what is served: the caller's, or overlay */
 	struct blkdev *overlay;	/* [init only] recovered in memory for ro; owned, or NULL */
+	struct flushes *flushes;	/* [init only] dev's while it is written; owned, or NULL */
 	ext2_filsys e2;		/* [init only] codec; ->super is written only by super.c */
 	struct fs_options opt;	/* [init only] */
 	_Atomic int state;	/* [atomic] enum fs_state */

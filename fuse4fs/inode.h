@@ -61,6 +61,8 @@ struct inode {
 	uint32_t sync_tid;		/* [lock] last transaction that changed it */
 	uint32_t datasync_tid;		/* [lock] ... in a way fdatasync must keep */
 	bool has_sync_tid;		/* [lock] false: not changed since it was read */
+	bool half_cut;			/* [lock] blocks behind size are being freed: an orphan
+					 * whatever nlink is */
 	atomic_uint opens;		/* open file handles with write access */
 	atomic_bool lost;		/* a write-back failed and was logged; until an fsync */
 

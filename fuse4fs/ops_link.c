@@ -174,12 +174,13 @@ int ops_rmdir(struct fs *fs, uint32_t dir, const char *name)
 
 /*
  * What may fail comes before the name: an inode that has one must not stay on the orphan list,
- * or its number goes to another file while the name stays.
+ * or its number goes to another file while the name stays. But one that is being cut stays an
+ * orphan to the end of that (I5): with a link it is to be truncated, not deleted.
  */
 static int link_in(struct handle *h, struct inode *dir, struct inode *inode, const char *name,
 		   size_t len)
 {
-	const bool was_orphan = inode->nlink == 0;
+	const bool was_orphan = inode->nlink == 0 && !inode->half_cut;
 	int err = inode_join(h, inode);
 
 	if (!err && was_orphan)

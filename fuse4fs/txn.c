@@ -264,6 +264,19 @@ int txn_free_inode(struct handle *h, uint32_t ino)
 	return err;
 }
 
+void txn_want_super(struct fs *fs)
+{
+	struct txn_mgr *m = fs->txns;
+
+	if (!m)
+		return;
+	mutex_lock(&m->lock);
+	if (!m->want_super)
+		changed(m, m->running);
+	m->want_super = true;
+	mutex_unlock(&m->lock);
+}
+
 uint32_t txn_current(struct fs *fs)
 {
 	struct txn_mgr *m = fs->txns;
@@ -359,7 +372,7 @@ int txn_close(struct txn_mgr *m)
 
 	commit_thread_stop(m);
 	mutex_lock(&m->lock);
-	if (txn_has_changes(m->running) && !m->aborted)
+	if (txn_has_work(m) && !m->aborted)
 		err = commit_run(m);
 	/* No memory even now: what is left cannot be written. */
 	if (!err)
