@@ -63,6 +63,25 @@ grep -q "by process" "$scratch/err" || { cat "$scratch/err" >&2; fail "who holds
 pgrep -f -- "$image" >/dev/null && fail "the server is still there after -u"
 clean_image
 
+# Other mounts of the same: the server goes on for these, nobody waits; by a link's name, too.
+mkdir "$scratch/copy"
+ln -s mnt "$scratch/link"
+"$FUSE4FS" "$image" "$mnt" && mount --bind "$mnt" "$scratch/copy" || fail "bind mount"
+for one in copy mnt; do
+	timeout 4 "$FUSE4FS" -u "$scratch/$one" 2>"$scratch/err" || fail "-u $one: status $?"
+	mountpoint -q "$scratch/$one" && fail "-u $one: still mounted"
+	[ $one = mnt ] || mount --bind "$mnt" "$scratch/copy"
+done
+grep -q "still mounted at $scratch/copy" "$scratch/err" || fail "the other mount is not named"
+[ -d "$scratch/copy/lost+found" ] || fail "the other mount is dead"
+mount --bind "$scratch/copy" "$mnt" && umount "$scratch/copy"
+unshare -m --propagation private sleep 7 &
+sleep 0.5
+timeout 60 "$FUSE4FS" -u "$scratch/link" 2>"$scratch/err" || fail "-u of a link: status $?"
+grep -q "another mount namespace has it" "$scratch/err" || fail "who else has the mount is not said"
+pgrep -f -- "$image" >/dev/null && fail "the server is still there after its last mount"
+clean_image
+
 # The kernel's own mount keeps us out.
 kmount
 timeout 30 "$FUSE4FS" -o lock=fail "$image" "$mnt" 2>"$scratch/err" && fail "mounted beside the kernel"
@@ -122,6 +141,22 @@ for sig in TERM INT; do
 	wait "$server"
 	clean_image
 done
+
+# A user is told why nothing was unmounted.
+chmod 755 "$scratch"
+user="setpriv --reuid 65534 --regid 65534 --clear-groups"
+if $user "$FUSE4FS" --version >/dev/null 2>&1; then
+	for case in "$mnt:Invalid argument" "$scratch/none:No such file"; do
+		$user "$FUSE4FS" -u "${case%%:*}" 2>"$scratch/err" && fail "-u $case by a user"
+		[ "$(wc -l <"$scratch/err")" = 1 ] && grep -q "${case#*:}" "$scratch/err" ||
+			{ cat "$scratch/err" >&2; fail "-u by a user: not $case"; }
+	done
+	serve
+	$user "$FUSE4FS" -u "$mnt" 2>"$scratch/err" && fail "-u by another user"
+	[ "$(wc -l <"$scratch/err")" = 1 ] && grep -qE "not permitted|not installed" "$scratch/err" ||
+		{ cat "$scratch/err" >&2; fail "-u of root's mount by a user"; }
+	unserve
+fi
 
 # In a user namespace, with no privilege but that. (None can be made inside a chroot.)
 if unshare -Ur true 2>/dev/null; then
