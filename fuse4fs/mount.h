@@ -25,6 +25,10 @@ void mount_end(struct server *srv);
  * kernel's defaults for FUSE are those of a stranger's server. No error. */
 void mount_tune(const struct server *srv);
 
+/* Has the kernel follow no symbolic link in the mount, for which libfuse has no option. Before
+ * anything is served. 0; -EPERM; -EINVAL the mount is somebody else's. */
+int mount_nosymfollow(const struct server *srv);
+
 /* MAJOR:MINOR of what is mounted there, found without asking its server. False: nothing is,
  * or /proc does not tell. dev: 32 bytes do. */
 bool mount_device(const char *mountpoint, char *dev, size_t size);

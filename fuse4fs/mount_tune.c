@@ -10,7 +10,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/mount.h>
 #include <stdio.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "server.h"
@@ -40,4 +42,17 @@ void mount_tune(const struct server *srv)
 	write_setting(dev, "read_ahead_kb", READAHEAD_KIB_MAX / 8);
 	write_setting(dev, "max_ratio", MAX_RATIO_PERCENT);
 	write_setting(dev, "strict_limit", 0);
+}
+
+int mount_nosymfollow(const struct server *srv)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSYMFOLLOW };
+
+	/* Who passes a descriptor mounts it himself. */
+	if (server_passed_on(srv))
+		return -EINVAL;
+	if (syscall(SYS_mount_setattr, AT_FDCWD, srv->mountpoint, AT_SYMLINK_NOFOLLOW, &attr,
+		    sizeof(attr)))
+		return -errno;
+	return 0;
 }

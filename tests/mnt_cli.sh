@@ -174,6 +174,15 @@ touch "$mnt/x" 2>/dev/null && fail "ro mount was written"
 unserve
 [ "$(md5sum <"$image")" = "$sum" ] || fail "ro changed the image"
 
+# Symbolic links that nobody follows.
+serve
+ln -s lost+found "$mnt/link"
+unserve
+serve nosymfollow
+[ "$(readlink "$mnt/link")" = lost+found ] || fail "readlink under nosymfollow"
+ls "$mnt/link/" 2>/dev/null && fail "nosymfollow: followed"
+unserve
+
 # A client that dies in the middle does not keep anybody.
 serve
 dd if=/dev/zero of="$mnt/fill" bs=1M count=1000 2>/dev/null &
