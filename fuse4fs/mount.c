@@ -85,12 +85,12 @@ static void take_complaint(enum fuse_log_level level, const char *fmt, va_list a
 
 static const char *way_out(const struct options *opt)
 {
-	if ((opt->allow_other || opt->allow_root) && geteuid())
-		return " (for allow_other and allow_root /etc/fuse.conf must say user_allow_other)";
 	if (access("/dev/fuse", F_OK))
 		return " (load the fuse module, or give the container /dev/fuse)";
 	if (access("/dev/fuse", R_OK | W_OK))
 		return " (this user may not open /dev/fuse)";
+	if ((opt->allow_other || opt->allow_root) && geteuid())
+		return " (for allow_other and allow_root /etc/fuse.conf must say user_allow_other)";
 	return "";
 }
 

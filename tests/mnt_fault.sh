@@ -101,6 +101,7 @@ P
 	mkdir "$mnt/late" 2>/dev/null && fail "errors=$errors: it writes again"
 	( echo x >"$mnt/late" ) 2>/dev/null && fail "errors=$errors: it creates again"
 	told
+	grep -q "^fuse4fs: $image: [^/]*commit failed" "$scratch/server.log" || fail "errors=$errors: no such line in the log"
 	wait "$server" && fail "errors=$errors: the server's status hides the failure"
 	cmp "$image" "$scratch/before" || fail "errors=$errors: something was written after the abort"
 	dumpe2fs -h "$image" >"$scratch/dump" 2>/dev/null
