@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The command line: exit codes, one clear line for each mistake, locks, unmounting.
 . "$(dirname "$0")/lib.sh"
-need_fuse; own_namespace; need mke2fs python3 losetup unshare
+need_fuse; own_namespace; need mke2fs python3 losetup unshare dumpe2fs
 
 # refused STATUS PATTERN ARGS...: fails with that status and one line that names the matter.
 refused() {
@@ -62,6 +62,8 @@ grep -q "by process" "$scratch/err" || { cat "$scratch/err" >&2; fail "who holds
 "$FUSE4FS" -u "$mnt" || fail "-u"
 pgrep -f -- "$image" >/dev/null && fail "the server is still there after -u"
 clean_image
+[ ${#mnt} -ge 64 ] || dumpe2fs -h "$image" 2>/dev/null | grep -q "^Last mounted on: *$mnt$" ||
+	fail "the superblock does not say where it was mounted"
 
 # Other mounts of the same: the server goes on for these, nobody waits; by a link's name, too.
 mkdir "$scratch/copy"
