@@ -16,7 +16,8 @@
 #include "mount_wait.h"
 #include "options.h"
 
-/* Runs a program to its end; what it says is not heard. 0; -EBUSY it failed; -errno it was not started. */
+/* Runs a program to its end; what it says is not heard. 0; -EBUSY it failed; -errno it was not
+ * started. */
 static int run_program(const char *const *argv)
 {
 	posix_spawn_file_actions_t actions;
