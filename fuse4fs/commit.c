@@ -88,6 +88,17 @@ static int fail(struct txn_mgr *m, int err, const char *what)
 	return err;
 }
 
+/* Who stops writing sets ->aborted first and writes the record last: seen unset here, it is
+ * still to come; set, it is written twice at most. A shutdown leaves none. */
+void commit_wrote_home(struct txn_mgr *m, uint64_t pblk, uint64_t n)
+{
+	const uint64_t super = SUPERBLOCK_OFFSET >> m->fs->block_bits;
+
+	if (pblk <= super && super - pblk < n && commit_aborted(m) &&
+	    atomic_load(&m->fs->state) == FS_RO)
+		super_write_error(m->fs);
+}
+
 void commit_fail(struct txn_mgr *m, int err, const char *what)
 {
 	fail(m, err, what);
@@ -102,7 +113,7 @@ int commit_flush(struct txn_mgr *m)
 	n = ++m->flush_started;
 	mutex_unlock(&m->lock);
 	err = blkdev_flush(m->fs->dev);
-	/* A device tells of a lost write once: whoever hears it speaks for all. */
+	/* Whoever has heard of a lost write: all do (flushes.h). */
 	if (err)
 		return fail(m, err, "device flush");
 	mutex_lock(&m->lock);
@@ -229,13 +240,42 @@ static void copy_blocks(struct commit *c, struct txn *t)
 	c->txn = t;
 }
 
+/*
+ * Brings the superblock into the closed transaction t when it has errors to tell. A journal
+ * that has no room for one block more gets it with the next transaction; an abort meanwhile
+ * writes them itself.
+ */
+static void join_super(struct txn_mgr *m, struct txn *t)
+{
+	struct handle h = { .fs = m->fs, .txn = t, .tid = t->tid, .credits = 1 };
+	unsigned max = m->writer->max_handle;
+	bool join;
+
+	mutex_lock(&m->lock);
+	join = m->want_super && (!max || t->nblocks < max);
+	if (join) {
+		m->want_super = false;
+		t->outstanding += h.credits;
+	}
+	mutex_unlock(&m->lock);
+	if (!join)
+		return;
+	(void)super_dirty(&h);
+	mutex_lock(&m->lock);
+	t->outstanding -= h.credits;
+	mutex_unlock(&m->lock);
+}
+
 /* Steps 2 and 3 up to the opening: -ENOMEM leaves everything as it was. */
 static int stage(struct txn_mgr *m, struct txn *t, struct commit **ret, struct txn **ret_next)
 {
 	struct txn *next = txn_new(t->tid + 1);
-	struct commit *c = commit_new(m, t);
-	int err = next && c ? 0 : -ENOMEM;
+	struct commit *c;
+	int err;
 
+	join_super(m, t);
+	c = commit_new(m, t);
+	err = next && c ? 0 : -ENOMEM;
 	if (!err)
 		err = super_seal(m->fs);
 	if (!err)
@@ -393,7 +433,7 @@ static int force_locked(struct txn_mgr *m, uint32_t tid, bool released) REQUIRES
 			cond_wait(&m->done, &m->lock);
 			continue;
 		}
-		if (!txn_has_changes(m->running))
+		if (!txn_has_work(m))
 			return 0;
 		m->stats.forced++;
 		err = commit_run(m);

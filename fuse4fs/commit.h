@@ -56,6 +56,11 @@ int commit_home_open(struct fs *fs, struct commit_writer **ret);
 bool commit_aborted(struct txn_mgr *m);
 /* A device flush: what was written before the call is durable after. 0 or -errno. */
 int commit_flush(struct txn_mgr *m);
+/*
+ * n blocks from pblk on have been written home. Were they on the way when writing stopped, the
+ * superblock among them may have gone over the record of the error, which is written again.
+ */
+void commit_wrote_home(struct txn_mgr *m, uint64_t pblk, uint64_t n);
 /* Stops writing for good after an error of `what`, and says so once. */
 void commit_fail(struct txn_mgr *m, int err, const char *what);
 

@@ -53,6 +53,7 @@ static int write_half(struct commit *c, struct fs *fs, bool late)
 			return -EIO;
 		err = blkdev_write(fs->dev, first->data, n << fs->block_bits,
 				   fs_off(fs, first->pblk));
+		commit_wrote_home(c->mgr, first->pblk, n);
 		if (err)
 			return err;
 		i += n;

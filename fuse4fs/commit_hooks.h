@@ -10,6 +10,8 @@
 
 #include "fs.h"
 
+/* Marks the superblock as changed in this transaction; super_seal fills it in. */
+int super_dirty(struct handle *h);
 /* Called while no handle is open: counts, times, errors, checksum into the cached block. */
 int super_seal(struct fs *fs);
 /* The same: counts and checksums of groups changed since the last call into descriptor

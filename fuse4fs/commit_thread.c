@@ -46,7 +46,7 @@ static bool is_due(struct txn_mgr *m, const struct watch *w, const struct timesp
 {
 	const struct txn *t = m->running;
 
-	if (m->busy || m->aborted || !txn_has_changes(t))
+	if (m->busy || m->aborted || !txn_has_work(m))
 		return false;
 	if (m->kick || ms_between(&t->first_change, now) >= m->commit_sec * INT64_C(1000))
 		return true;
@@ -69,7 +69,7 @@ static void turn(struct txn_mgr *m, struct watch *w) REQUIRES(m->lock)
 			wait_ms(m, RETRY_MS, true);
 		return;
 	}
-	if (m->aborted || (!active && !txn_has_changes(m->running))) {
+	if (m->aborted || (!active && !txn_has_work(m))) {
 		m->asleep = true;
 		cond_wait(&m->wake, &m->lock);
 		m->asleep = false;

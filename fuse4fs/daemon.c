@@ -9,19 +9,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <syslog.h>
 #include <unistd.h>
 
 #include "monitor.h"
 #include "options.h"
+#include "parent.h"
 #include "vfs.h"
 
 enum { LINE_BYTES = 1024 };
 
-/* What a child that said nothing died of. */
-static int status_of_death(pid_t child)
+int daemon_status_of_death(pid_t child)
 {
 	int status;
 
@@ -46,7 +45,7 @@ static void __attribute__((noreturn)) wait_for_child(int fd, pid_t child)
 	do
 		n = read(fd, &status, 1);
 	while (n < 0 && errno == EINTR);
-	_exit(n == 1 ? status : status_of_death(child));
+	_exit(n == 1 ? status : daemon_status_of_death(child));
 }
 
 /*
@@ -70,21 +69,13 @@ static pid_t fork_apart(void)
 	return pid;
 }
 
-/* Who wants us to end knows the parent's number: without it we end, too, even at a prompt. */
-static void end_with(pid_t parent)
-{
-	prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
-	if (getppid() != parent)
-		raise(SIGTERM);
-}
-
 int daemon_start(struct daemon *d, bool foreground, const char *name)
 {
 	const pid_t self = getpid();
 	int fds[2];
 	pid_t pid;
 
-	*d = (struct daemon){ .ready_fd = -1, .null_fd = -1, .parent_fd = -1, .name = name };
+	*d = (struct daemon){ .ready_fd = -1, .null_fd = -1, .end_fd = -1, .name = name };
 	atomic_init(&d->background, false);
 	if (foreground)
 		return monitor_start(&d->monitor);
@@ -103,14 +94,15 @@ int daemon_start(struct daemon *d, bool foreground, const char *name)
 	}
 	close(fds[0]);
 	d->ready_fd = fds[1];
-	end_with(self);
+	/* Who wants us to end knows the parent's number, also at a prompt. */
+	parent_signal(self, SIGTERM);
 	return monitor_start(&d->monitor);
 }
 
 int daemon_adopt(struct daemon *d, int ready_fd, const char *name)
 {
 	*d = (struct daemon){ .ready_fd = ready_fd, .null_fd = -1, .attached = true,
-			      .parent_fd = -1, .name = name };
+			      .end_fd = -1, .name = name };
 	atomic_init(&d->background, false);
 	return monitor_start(&d->monitor);
 }
@@ -121,8 +113,7 @@ static void report(struct daemon *d, int status)
 
 	if (d->ready_fd < 0)
 		return;
-	if (!d->attached)
-		prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
+	parent_no_signal();
 	while (write(d->ready_fd, &byte, 1) < 0 && errno == EINTR)
 		;
 	close(d->ready_fd);
@@ -142,8 +133,10 @@ void daemon_detach(struct daemon *d)
 
 void daemon_ready(struct daemon *d)
 {
-	if (d->ready_fd < 0)
+	if (d->ready_fd < 0) {
+		parent_no_signal();
 		return;
+	}
 	for (int fd = 0; fd < 3 && d->null_fd >= 0; fd++)
 		dup2(d->null_fd, fd);
 	if (d->null_fd > 2)

@@ -258,6 +258,7 @@ static int flags_allow(struct inode *inode, int mode)
 
 int file_fallocate(struct inode *inode, int mode, uint64_t off, uint64_t len, bool root)
 {
+	bool has_extents;
 	uint64_t max;
 	int err = fs_may_write(inode->fs);
 
@@ -269,9 +270,11 @@ int file_fallocate(struct inode *inode, int mode, uint64_t off, uint64_t len, bo
 		return -EINVAL;
 	rwlock_read(&inode->lock);
 	max = inode_max_size(inode);
+	has_extents = inode->flags & EXT4_EXTENTS_FL;
 	rwlock_read_unlock(&inode->lock);
 	if (off > max || len > max - off) {
-		if (!(mode & FALLOC_FL_PUNCH_HOLE))
+		/* Of a block map more may be asked for than it can hold. */
+		if (!(mode & FALLOC_FL_PUNCH_HOLE) || has_extents)
 			return -EFBIG;
 		off = MIN(off, max);
 		len = max - off;
@@ -281,7 +284,7 @@ int file_fallocate(struct inode *inode, int mode, uint64_t off, uint64_t len, bo
 	if (!err)
 		err = falloc_locked(inode, mode, off, off + len, root);
 	file_unexclude(inode);
-	if (!err && inode->fs->opt.sync)
-		err = inode_sync(inode, false);
+	if (!err)
+		err = inode_sync_if_wanted(inode);
 	return err;
 }

@@ -40,7 +40,8 @@ static int cut_some(struct inode *inode, uint64_t size, uint64_t *lblk)
 		return err;
 	inode->mtime = inode->ctime = fs_now();
 	err = map_remove(&h, inode, *lblk, MAP_END, lblk);
-	if (err || *lblk < MAP_END)
+	inode->half_cut = err || *lblk < MAP_END;
+	if (inode->half_cut)
 		err2 = orphan_add(&h, inode);
 	else
 		err2 = inode->nlink && inode->orphan ? orphan_del(&h, inode) : 0;
@@ -113,7 +114,7 @@ int file_truncate(struct inode *inode, uint64_t size)
 	file_unexclude(inode);
 	if (err < 0)
 		return err;
-	return inode->fs->opt.sync ? inode_sync(inode, false) : 0;
+	return inode_sync_if_wanted(inode);
 }
 
 /* The inode stores its size with the first handle, so that a crash finds it empty. */

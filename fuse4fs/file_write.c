@@ -169,26 +169,42 @@ static uint64_t piece_end(const struct write *w, const struct piece *p)
 	return MIN(w->end, fs_off(w->inode->fs, file_run_end(&p->run)));
 }
 
+/*
+ * An unwritten piece may lie in several extents, and a conversion end between two of them.
+ * What it has done belongs to the file: the write is shorter then. Returns what is left of err.
+ */
+static int keep_converted(struct inode *inode, struct piece *p, int err)
+{
+	struct run run;
+
+	if (!err || p->kind != PIECE_UNWRITTEN ||
+	    map_lookup(inode, p->run.lblk, &run) || run.flags || run.len >= p->run.len)
+		return err;
+	p->run.len = run.len;
+	return 0;
+}
+
 /* Makes the written blocks part of the file. */
 static int publish(const struct write *w, struct piece *p)
 {
 	struct inode *inode = w->inode;
 	struct handle h;
-	int err;
+	int err, err2 = 0;
 
 	rwlock_write(&inode->lock);
 	err = inode_begin(inode, file_insert_credits(inode, p->run.pblk, p->run.len), &h);
 	if (!err) {
-		err = map_piece(&h, inode, p);
+		err = keep_converted(inode, p, map_piece(&h, inode, p));
 		if (!err) {
 			inode->size = MAX(inode->size, piece_end(w, p));
 			inode->mtime = inode->ctime = w->now;
-			err = inode_store(&h, inode, true);
 		}
+		/* After an error too: the root of its map may have changed. */
+		err2 = inode_store(&h, inode, true);
 		txn_stop(&h);
 	}
 	rwlock_write_unlock(&inode->lock);
-	return err;
+	return err ? err : err2;
 }
 
 /* Writes up to len blocks that are not, or are to end behind the end of the file. */
@@ -355,8 +371,8 @@ static ssize_t write_range(struct inode *inode, const void *buf, size_t len, uin
 	file_unshare(inode);
 	if (err < 0)
 		return err;
-	if (n > 0 && inode->fs->opt.sync)
-		err = inode_sync(inode, false);
+	if (n > 0)
+		err = inode_sync_if_wanted(inode);
 	return err < 0 ? err : n;
 }
 

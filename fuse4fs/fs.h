@@ -21,6 +21,7 @@
 #include "util.h"
 
 struct blkdev;
+struct flushes;
 struct cache;
 struct txn_mgr;
 struct groups;
@@ -90,6 +91,7 @@ struct fs_error_info {
 struct fs {
 	struct blkdev *dev;	/* [init only] what is served: the caller's, or overlay */
 	struct blkdev *overlay;	/* [init only] recovered in memory for ro; owned, or NULL */
+	struct flushes *flushes;	/* [init only] dev's while it is written; owned, or NULL */
 	ext2_filsys e2;		/* [init only] codec; ->super is written only by super.c */
 	struct fs_options opt;	/* [init only] */
 	_Atomic int state;	/* [atomic] enum fs_state */
@@ -111,7 +113,8 @@ struct fs {
 	uint32_t hash_seed[4];
 	struct timespec mount_time;
 	bool marked_mounted;			/* the superblock on disk says: in use, not clean */
-	uint64_t reserved_blocks;		/* only for root (s_r_blocks_count) */
+	uint64_t reserved_blocks;		/* only for root (s_r_blocks_count), ... */
+	uint32_t reserve_uid, reserve_gid;	/* ... this user, and this group unless it is 0 */
 	uint64_t overhead_blocks;		/* superblocks, descriptors, bitmaps, tables */
 	uint32_t cluster_bits;			/* log2 blocks per cluster; bigalloc, ro only */
 	uint16_t mount_state;			/* s_state as found: what a clean unmount restores */

@@ -251,6 +251,8 @@ void fs_decode_super(struct fs *fs)
 	fs->inodes_count = sb->s_inodes_count;
 	fs->first_ino = EXT2_FIRST_INODE(sb);
 	fs->blocks_count = ext2fs_blocks_count(sb);
+	fs->reserve_uid = sb->s_def_resuid;
+	fs->reserve_gid = sb->s_def_resgid;
 	fs->reserved_blocks = MIN(ext2fs_r_blocks_count(sb), fs->blocks_count);
 	fs->cluster_bits = sb->s_log_cluster_size - sb->s_log_block_size;
 	fs->csum_seed = fs->e2->csum_seed;

@@ -125,9 +125,11 @@ static void apply_policy(struct fs *fs, int err)
 	enum fs_errors errors = policy(fs);
 	int expected = FS_RW;
 
-	/* errors=continue: the next commit carries the record (super_seal). */
-	if (errors == FS_ERRORS_CONTINUE)
+	/* The next commit carries the record (super_seal). */
+	if (errors == FS_ERRORS_CONTINUE) {
+		txn_want_super(fs);
 		return;
+	}
 	if (!atomic_compare_exchange_strong(&fs->state, &expected, FS_RO))
 		return;
 	if (fs->txns)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "blkdev.h"
+#include "flushes.h"
 #include "fs_internal.h"
 #include "group.h"
 #include "inode.h"
@@ -266,12 +267,36 @@ static int start_writing(struct fs *fs, const struct why *why)
 	return 0;
 }
 
+/* Recovery, commits and multi-mount protection flush one device: each of them is to know
+ * what any of them has lost. */
+static int share_flushes(struct fs *fs)
+{
+	if (fs->opt.readonly)
+		return 0;
+	fs->flushes = flushes_new();
+	if (!fs->flushes)
+		return -ENOMEM;
+	fs->dev->flushes = fs->flushes;
+	return 0;
+}
+
+static void unshare_flushes(struct fs *fs)
+{
+	if (!fs->flushes)
+		return;
+	fs->dev->flushes = NULL;
+	flushes_free(fs->flushes);
+}
+
 static int open_steps(struct fs *fs, const struct why *why)
 {
 	int ret;
 
 	if (fs->dev->info.readonly && !fs->opt.readonly)
 		return explain(why, -EROFS, "the image cannot be written; mount it read-only (-o ro)");
+	ret = share_flushes(fs);
+	if (ret)
+		return ret;
 	ret = load_super(fs, why);
 	if (ret)
 		return ret;
@@ -324,6 +349,7 @@ static int fs_free(struct fs *fs)
 	if (rw && !ret)
 		keep_first(&ret, blkdev_flush(fs->dev));
 	keep_first(&ret, mmp_close(fs->mmp));
+	unshare_flushes(fs);
 	close_codec(fs);
 	if (fs->overlay)
 		(void)blkdev_close(fs->overlay);

@@ -171,7 +171,7 @@ static int check_hole(struct inode *inode, const struct run *run)
 	return 0;
 }
 
-/* Takes back what insert_step did; the data stays the caller's. */
+/* Takes back what insert_step did, the levels it added too; the data stays the caller's. */
 static void undo_insert(struct handle *h, struct inode *inode, const struct run *run,
 			uint32_t done)
 {
@@ -186,6 +186,9 @@ static void undo_insert(struct handle *h, struct inode *inode, const struct run 
 		for (unsigned k = 0; k < n; k++)
 			indirect_put(&path, path.depth, at + k, 0);
 		i += n;
+		/* A failure has been logged, the rest is the caller's to store (map_insert). */
+		if (indirect_prune(h, &path))
+			return;
 	}
 }
 

@@ -50,6 +50,9 @@ void indirect_path_close(struct indirect_path *path);
 /* Pointers of one level: i_block or an indirect block. */
 uint32_t indirect_get(const struct indirect_path *path, unsigned level, unsigned off);
 void indirect_put(struct indirect_path *path, unsigned level, unsigned off, uint32_t pblk);
+/* Frees the indirect blocks of path that hold nothing any more, from the last up
+ * (indirect_remove.c). What cannot be freed stays where it is. */
+int indirect_prune(struct handle *h, struct indirect_path *path);
 /* Length of the array of one level that lblk's pointer belongs to. */
 unsigned indirect_width(const struct indirect_path *path, unsigned level);
 /* Logical blocks below one pointer of this level. */

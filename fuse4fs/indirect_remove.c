@@ -72,8 +72,7 @@ static bool is_empty(const struct indirect_path *path, unsigned level)
 	return true;
 }
 
-/* Frees the indirect blocks of path that hold nothing any more, from the last up. */
-static int prune(struct handle *h, struct indirect_path *path)
+int indirect_prune(struct handle *h, struct indirect_path *path)
 {
 	while (path->have > 0 && is_empty(path, path->have)) {
 		struct buf *buf = path->buf[path->have];
@@ -151,7 +150,7 @@ static int remove_step(struct handle *h, struct inode *inode, uint64_t *lblk, ui
 	err = clear_array(h, &path, at, stop, budget, &at);
 	*lblk = (uint64_t)path.first + at;
 	if (!err)
-		err = prune(h, &path);
+		err = indirect_prune(h, &path);
 	return err;
 }
 

@@ -297,3 +297,13 @@ int inode_sync(struct inode *inode, bool datasync)
 	/* File data overwritten in place needs the device flushed all the same. */
 	return changed ? txn_force(fs, tid, true) : txn_flush(fs);
 }
+
+int inode_sync_if_wanted(struct inode *inode)
+{
+	bool wanted;
+
+	rwlock_read(&inode->lock);
+	wanted = inode_wants_sync(inode);
+	rwlock_read_unlock(&inode->lock);
+	return wanted ? inode_sync(inode, false) : 0;
+}

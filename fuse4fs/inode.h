@@ -61,7 +61,10 @@ struct inode {
 	uint32_t sync_tid;		/* [lock] last transaction that changed it */
 	uint32_t datasync_tid;		/* [lock] ... in a way fdatasync must keep */
 	bool has_sync_tid;		/* [lock] false: not changed since it was read */
+	bool half_cut;			/* [lock] blocks behind size are being freed: an orphan
+					 * whatever nlink is */
 	atomic_uint opens;		/* open file handles with write access */
+	atomic_bool lost;		/* a write-back failed and was logged; until an fsync */
 
 	/* [inode cache's lock] */
 	unsigned refs;
@@ -147,11 +150,18 @@ void inode_unlock_many(struct inode **inodes, unsigned n) NO_TSA;
 
 /* fsync(2): everything the file needs is durable on return. 0 or -errno. */
 int inode_sync(struct inode *inode, bool datasync);
+/* The same after a change of content, of what shall always be durable (inode_wants_sync). */
+int inode_sync_if_wanted(struct inode *inode);
 
 void inode_fill_stat(struct inode *inode, struct stat *st);	/* REQUIRES lock shared */
+/* -o sync, chattr +S; of a directory whose names change -o dirsync and chattr +D, too. Both
+ * REQUIRE lock. */
+bool inode_wants_sync(const struct inode *inode);
+bool inode_dir_wants_sync(const struct inode *dir);
 /* True when an atime update is due under the mount's rules. */
 bool inode_atime_due(struct inode *inode, const struct timespec *now);
-int inode_touch_atime(struct inode *inode);	/* own locks and handle; never fails a read */
+/* 1 when it has changed, 0, -errno; own locks and handle; never fails a read. */
+int inode_touch_atime(struct inode *inode);
 
 /* Limits. */
 uint64_t inode_max_size(const struct inode *inode);	/* bytes, by mapping type */

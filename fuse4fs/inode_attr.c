@@ -90,6 +90,16 @@ uint64_t inode_max_size(const struct inode *inode)
 	return MIN(blocks, (UINT64_C(1) << 32) - 1) << fs->block_bits;
 }
 
+bool inode_wants_sync(const struct inode *inode)
+{
+	return inode->fs->opt.sync || (inode->flags & EXT2_SYNC_FL);
+}
+
+bool inode_dir_wants_sync(const struct inode *dir)
+{
+	return inode_wants_sync(dir) || dir->fs->opt.dirsync || (dir->flags & EXT2_DIRSYNC_FL);
+}
+
 uint32_t inode_link_max(const struct inode *inode)
 {
 	return 65000;
@@ -155,5 +165,5 @@ int inode_touch_atime(struct inode *inode)
 	err = touch_atime_locked(inode, &now);
 	rwlock_write_unlock(&inode->lock);
 	/* The read has succeeded; a device that fails is for the journal to report. */
-	return err == -EROFS || err == -EIO ? 0 : err;
+	return err == -EROFS || err == -EIO ? 0 : err ? err : 1;
 }

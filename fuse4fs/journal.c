@@ -403,6 +403,9 @@ int journal_open(struct fs *fs, struct commit_writer **ret)
 	err = log_open(&j->log, fs->e2, fs->dev, fs->dev, why, sizeof(why));
 	if (!err && log_super(&j->log)->s_start)
 		err = log_fail(&j->log, -EUCLEAN, "the journal is in use; run e2fsck -f");
+	if (!err && j->log.end - j->log.first < JBD2_MIN_BLOCKS - 1)
+		err = log_fail(&j->log, -EUCLEAN, "the journal has only %u blocks to write to; "
+			       "make a new one with tune2fs", j->log.end - j->log.first);
 	if (!err)
 		err = init(j);
 	if (!err)

@@ -99,6 +99,8 @@ static int write_home(struct journal *j, struct pass *p) REQUIRES(j->lock)
 		err = j->mgr && commit_aborted(j->mgr) ? -EIO :
 		      blkdev_write(j->fs->dev, j->home, n * j->log.block_size,
 				   fs_off(j->fs, p->work[i].pblk));
+		if (j->mgr)
+			commit_wrote_home(j->mgr, p->work[i].pblk, n);
 		mutex_lock(&j->lock);
 		j->writing = false;
 		j->writes++;

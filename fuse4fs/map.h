@@ -42,7 +42,8 @@ int map_insert(struct handle *h, struct inode *inode, const struct run *run);
 /* Most blocks that one map_insert takes. */
 uint32_t map_max_insert(const struct inode *inode);
 /* Unwritten -> written (or back with to_unwritten) for a range that is mapped. Extent by
- * extent: -ENOSPC and the like leave the part before converted. -EINVAL meets a hole,
+ * extent: -ENOSPC and the like leave the part before converted, so the caller stores the
+ * inode after an error too. -EINVAL meets a hole,
  * -EOPNOTSUPP to_unwritten in a block map. */
 int map_convert(struct handle *h, struct inode *inode, uint32_t lblk, uint32_t len,
 		bool to_unwritten);

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "blkdev.h"
+#include "commit.h"
 #include "csum.h"
 #include "thread.h"
 #include "txn.h"
@@ -95,6 +96,19 @@ static int load(struct mmp *mmp, struct mmp_struct *to)
 	return 0;
 }
 
+/*
+ * A flush has failed. What was lost need not be our block, and the device does not say so
+ * again: transactions end here, as if a commit's own flush had met it, whatever errors= is.
+ * Before there are any, the next flush fails (fs->flushes). We go on.
+ */
+static void lost_a_write(struct mmp *mmp, int err)
+{
+	mutex_lock(&mmp->lock);
+	if (mmp->serving)
+		commit_fail(mmp->fs->txns, err, "device flush");
+	mutex_unlock(&mmp->lock);
+}
+
 static int store(struct mmp *mmp, uint32_t seq)
 {
 	struct blkdev *dev = mmp->fs->dev;
@@ -106,8 +120,11 @@ static int store(struct mmp *mmp, uint32_t seq)
 	if (mmp->has_csum)
 		put_le32(&m->mmp_checksum, checksum(mmp, m));
 	err = blkdev_write(dev, m, mmp->len, mmp->off);
-	if (!err)
-		err = blkdev_flush(dev);
+	if (!err) {
+		err = blkdev_flush_own(dev);
+		if (err)
+			lost_a_write(mmp, err);
+	}
 	if (!err)
 		mmp->seq = seq;
 	return err;

@@ -22,10 +22,11 @@
 #include <unistd.h>
 
 #include "mount.h"
+#include "sandbox.h"
 
 enum { TEXT_BYTES = 2048 };	/* of a line */
 
-enum request_kind { MOUNTED, LOG_LINE, SYNC, UNMOUNT, GOODBYE };
+enum request_kind { MOUNTED, LOG_LINE, SYNC, UNMOUNT, GOODBYE, CONFINE };
 
 struct request {
 	int kind;			/* enum request_kind */
@@ -49,6 +50,8 @@ struct watch {
 	char mountpoint[PATH_MAX];	/* "" until there is one */
 	char device[32];		/* its MAJOR:MINOR; "" unknown */
 	bool detach;			/* when the server dies */
+	bool confined;
+	pid_t sync;			/* the child that writes back, or 0 */
 };
 
 static bool still_mounted(const struct watch *w)
@@ -89,16 +92,36 @@ static int sync_mount(const struct watch *w)
 	return err;
 }
 
-static void start_sync(const struct watch *w)
+/* One at a time: it may hang as long as the server likes. */
+static void start_sync(struct watch *w)
 {
-	pid_t pid = w->mountpoint[0] ? fork() : -1;
+	pid_t pid = w->mountpoint[0] && !w->sync ? fork() : -1;
 
 	if (pid < 0) {
 		answer(w, SYNC, -EAGAIN);
 	} else if (!pid) {
 		answer(w, SYNC, sync_mount(w));
 		_exit(0);
+	} else {
+		w->sync = pid;
 	}
+}
+
+static void reap(struct watch *w)
+{
+	pid_t pid;
+
+	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+		if (pid == w->sync)
+			w->sync = 0;
+}
+
+static int confine(struct watch *w)
+{
+	int err = w->confined ? 0 : sandbox_enter_monitor();
+
+	w->confined = true;
+	return err;
 }
 
 static void remember(struct watch *w, const char *mountpoint, bool detach)
@@ -128,6 +151,9 @@ static bool handle(struct watch *w, const struct request *r)
 	case UNMOUNT:
 		answer(w, UNMOUNT, unmount(w, r->arg));
 		return true;
+	case CONFINE:
+		answer(w, CONFINE, confine(w));
+		return true;
 	default:
 		return false;
 	}
@@ -141,8 +167,7 @@ static bool obey(struct watch *w)
 
 	for (;;) {
 		n = recv(w->fd, &r, sizeof(r) - 1, 0);
-		while (waitpid(-1, NULL, WNOHANG) > 0)
-			;
+		reap(w);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < (ssize_t)offsetof(struct request, text))
@@ -258,6 +283,11 @@ static int ask_and_wait(struct monitor *m, int kind, int arg, const char *text)
 int monitor_mounted(struct monitor *m, const char *mountpoint, bool detach)
 {
 	return ask_and_wait(m, MOUNTED, detach, mountpoint);
+}
+
+int monitor_confine(struct monitor *m)
+{
+	return ask_and_wait(m, CONFINE, 0, "");
 }
 
 void monitor_log(struct monitor *m, int priority, const char *line)

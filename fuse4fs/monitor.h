@@ -2,8 +2,8 @@
 /*
  * The monitor: a small process beside the server that does what a confined server cannot.
  *
- * It is forked before the server has opened anything, keeps nothing but a socket to it, and
- * stays outside of the sandbox (sandbox.h). On request it writes the mount's dirty pages back,
+ * It is forked before the server has opened anything, keeps nothing but a socket to it, and has a
+ * sandbox of its own, with what unmounting needs (sandbox_enter_monitor). On request it writes the mount's dirty pages back,
  * unmounts it, or passes a line to syslog. When the server dies without having said goodbye,
  * it detaches the mount if that was asked for: what stays otherwise is a mount that answers
  * ENOTCONN, which keeps programs from going on in the directory below. A server that has been
@@ -26,6 +26,8 @@ int monitor_start(struct monitor **ret);
 /* Names the mount, absolute, once it is there. detach: when the server dies. Only the first call
  * counts. 0 or -errno. */
 int monitor_mounted(struct monitor *m, const char *mountpoint, bool detach);
+/* Has it give up what it does not need; see sandbox_enter_monitor. 0 or -errno. */
+int monitor_confine(struct monitor *m);
 /* One line for syslog. priority: LOG_ERR and so on. Dropped when the monitor is behind. */
 void monitor_log(struct monitor *m, int priority, const char *line);
 /*

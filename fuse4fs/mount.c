@@ -5,11 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "mount_make.h"
 #include "op.h"
 
 enum { OPTIONS_BYTES = 2 * PATH_MAX + 512 };
@@ -63,53 +63,6 @@ static struct fuse_session *new_session(struct server *srv)
 	return se;
 }
 
-/* Where libfuse's complaints go while this thread mounts: into the one line we print. */
-static _Thread_local struct complaint {
-	char text[256];
-} *complaint;
-
-static void take_complaint(enum fuse_log_level level, const char *fmt, va_list ap)
-{
-	size_t len;
-
-	if (!complaint || level > FUSE_LOG_WARNING) {
-		vfprintf(stderr, fmt, ap);
-		return;
-	}
-	/* It begins each with its own name; ours stands there already. */
-	vsnprintf(complaint->text, sizeof(complaint->text),
-		  strncmp(fmt, "fuse: ", 6) ? fmt : fmt + 6, ap);
-	len = strcspn(complaint->text, "\n");
-	complaint->text[len] = '\0';
-}
-
-static const char *way_out(const struct options *opt)
-{
-	if (access("/dev/fuse", F_OK))
-		return " (load the fuse module, or give the container /dev/fuse)";
-	if (access("/dev/fuse", R_OK | W_OK))
-		return " (this user may not open /dev/fuse)";
-	if ((opt->allow_other || opt->allow_root) && geteuid())
-		return " (for allow_other and allow_root /etc/fuse.conf must say user_allow_other)";
-	return "";
-}
-
-static int do_mount(struct server *srv, char *why, size_t why_len)
-{
-	struct complaint said = { "" };
-	int err;
-
-	complaint = &said;
-	fuse_set_log_func(take_complaint);
-	errno = 0;
-	err = fuse_session_mount(srv->se, srv->mountpoint) ? (errno ? -errno : -EIO) : 0;
-	complaint = NULL;
-	if (err)
-		snprintf(why, why_len, "cannot mount at %s%s%s%s", srv->mountpoint,
-			 said.text[0] ? ": " : "", said.text, way_out(srv->opt));
-	return err;
-}
-
 int mount_session(struct server *srv, char *why, size_t why_len)
 {
 	int err;
@@ -119,7 +72,7 @@ int mount_session(struct server *srv, char *why, size_t why_len)
 		snprintf(why, why_len, "cannot start a FUSE session");
 		return -EINVAL;
 	}
-	err = do_mount(srv, why, why_len);
+	err = mount_make(srv, why, why_len);
 	if (!err && srv->opt->nosymfollow) {
 		err = mount_nosymfollow(srv);
 		if (err) {

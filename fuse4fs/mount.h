@@ -16,7 +16,7 @@
 struct server;
 
 /* Makes srv->se for the role's operations and mounts it at srv->mountpoint. 0, or -errno and
- * a sentence in why (fusermount3, where it is needed, prints its own before). */
+ * in why what follows the mount point's name. */
 int mount_session(struct server *srv, char *why, size_t why_len);
 /* Closes the connection and frees the session. The mount, where there still is one, is dead. */
 void mount_end(struct server *srv);

@@ -56,6 +56,22 @@ static int kill_suid_unasked(fuse_req_t req, fuse_ino_t nodeid, struct vfs_file 
 	return op_is_root(req) ? 0 : kill_suid(op_server(req), nodeid, f);
 }
 
+/*
+ * The kernel takes a short count of a direct write for EIO: it is told why the rest could not be
+ * written, and takes the size back.
+ */
+static ssize_t write_all(struct vfs_file *f, const char *buf, size_t size, uint64_t off)
+{
+	ssize_t n = 0;
+
+	for (size_t done = 0; done < size; done += (size_t)n) {
+		n = vfs_write(f, buf + done, size - done, off + done, false);
+		if (n <= 0)
+			return n;
+	}
+	return (ssize_t)size;
+}
+
 void op_write(fuse_req_t req, fuse_ino_t nodeid, const char *buf, size_t size, off_t off,
 	      struct fuse_file_info *fi)
 {
@@ -67,7 +83,9 @@ void op_write(fuse_req_t req, fuse_ino_t nodeid, const char *buf, size_t size, o
 	if (!get_file(req, nodeid, fi, &f))
 		return;
 	n = op_kill_suid_wanted(srv) ? kill_suid(srv, nodeid, &f) : 0;
-	if (!n)
+	if (!n && fi && !fi->writepage && (fi->flags & O_DIRECT))
+		n = write_all(&f, buf, size, (uint64_t)off);
+	else if (!n)
 		n = vfs_write(&f, buf, size, (uint64_t)off, fi && fi->writepage);
 	vfs_file_put(&f);
 	if (n < 0 && fi && fi->writepage && op_ino(req, nodeid, &ino))
@@ -81,7 +99,9 @@ void op_write(fuse_req_t req, fuse_ino_t nodeid, const char *buf, size_t size, o
 /* Files and directories, whatever the descriptor was opened for. */
 void op_fsync(fuse_req_t req, fuse_ino_t nodeid, int datasync, struct fuse_file_info *fi)
 {
+	struct server *srv = op_server(req);
 	struct vfs_file f;
+	uint32_t ino;
 	int err;
 
 	if (!get_file(req, nodeid, fi, &f))
@@ -89,6 +109,9 @@ void op_fsync(fuse_req_t req, fuse_ino_t nodeid, int datasync, struct fuse_file_
 	loop_detach();
 	err = vfs_fsync(&f, datasync);
 	vfs_file_put(&f);
+	/* What failed before is told by this fsync. */
+	if (ino_from_nodeid(&srv->vfs.ids, nodeid, &ino) == 0)
+		op_late_take(srv, ino);
 	op_reply_err(req, err);
 }
 

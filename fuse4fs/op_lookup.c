@@ -114,6 +114,9 @@ void op_setattr(fuse_req_t req, fuse_ino_t nodeid, struct stat *st, int to_set,
 
 	if (!op_ino(req, nodeid, &ino))
 		return;
+	/* Nobody but its write-back names a file for times alone. */
+	if (fi && !(what & VFS_SET_SIZE))
+		what |= VFS_SET_LATE;
 	err = vfs_setattr(&srv->vfs, ino, st, what, op_kill_suid_wanted(srv), &cred, &new);
 	op_reply_stat(req, err, ino, &new);
 }

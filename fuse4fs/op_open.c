@@ -12,7 +12,10 @@
 
 void op_open(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
 {
+	const struct vfs_cred cred = op_cred(req);
 	struct server *srv = op_server(req);
+	const bool writes = (fi->flags & O_ACCMODE) != O_RDONLY;
+	struct vfs_opened opened;
 	uint32_t ino;
 	int err;
 
@@ -22,17 +25,19 @@ void op_open(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
 	}
 	if (!op_ino(req, nodeid, &ino))
 		return;
-	err = vfs_open_file(&srv->vfs, ino, fi->flags, op_is_root(req), &fi->fh);
+	err = vfs_open_file(&srv->vfs, ino, fi->flags, &cred, &opened);
 	if (err) {
 		op_reply_err(req, err);
 		return;
 	}
-	if ((fi->flags & O_ACCMODE) != O_RDONLY) {
-		/* See OP_OPEN_SEC. What failed before is not this descriptor's to report. */
+	/* See OP_OPEN_SEC. What failed before is not this descriptor's to report. */
+	if (writes)
 		op_late_take(srv, ino);
+	if (writes || opened.touched)
 		fuse_lowlevel_notify_inval_inode(srv->se, nodeid, -1, 0);
-	}
-	fi->keep_cache = 1;
+	fi->fh = opened.fh;
+	fi->direct_io = opened.sync;
+	fi->keep_cache = !opened.uncached;
 	fi->noflush = srv->opt->readonly;
 	if (fuse_reply_open(req, fi))
 		vfs_release(&srv->vfs, fi->fh, fi->flags);
@@ -58,6 +63,8 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		op_reply_err(req, err);
 		return;
 	}
+	/* The number may have been another file's. */
+	op_late_take(srv, e.ino);
 	fi->keep_cache = 1;
 	p = op_entry_param(srv, &e);
 	if (fuse_reply_create(req, &p, fi)) {
@@ -68,7 +75,12 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 
 void op_release(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
 {
-	vfs_release(&op_server(req)->vfs, fi->fh, fi->flags);
+	struct server *srv = op_server(req);
+	uint32_t ino;
+
+	if (vfs_release(&srv->vfs, fi->fh, fi->flags) &&
+	    ino_from_nodeid(&srv->vfs.ids, nodeid, &ino) == 0)
+		op_late_take(srv, ino);
 	fuse_reply_err(req, 0);
 }
 

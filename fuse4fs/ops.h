@@ -21,7 +21,7 @@ int ops_getattr(struct fs *fs, uint32_t ino, struct stat *st);
 
 enum {
 	SET_MODE = 1, SET_UID = 2, SET_GID = 4, SET_SIZE = 8, SET_ATIME = 16, SET_MTIME = 32,
-	SET_CTIME = 64, SET_ATIME_NOW = 128,
+	SET_CTIME = 64, SET_ATIME_NOW = 128, SET_LATE = 256,
 };
 /* Fields of st named by `what`; times explicit (the caller resolved "now"). */
 int ops_setattr(struct fs *fs, uint32_t ino, const struct stat *st, unsigned what,

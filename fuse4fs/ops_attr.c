@@ -23,16 +23,18 @@ int ops_getattr(struct fs *fs, uint32_t ino, struct stat *st)
 }
 
 /*
- * mtime and ctime alone stay allowed: the kernel's client sends those of writes that
- * succeeded before the flag was set. Only utimes(2) sets atime; to the present it may be set
+ * The kernel's client hands on, late, the times of writes that succeeded before the flag was set,
+ * and ctime alone where it has changed something else. All times may be set to the present
  * as long as the file can be appended to.
  */
 static int may_set(const struct inode *inode, unsigned what)
 {
-	unsigned allowed = SET_MTIME | SET_CTIME;
+	unsigned allowed = SET_CTIME | SET_LATE;
 
-	if ((what & SET_ATIME_NOW) && !(inode->flags & EXT2_IMMUTABLE_FL))
-		allowed |= SET_ATIME | SET_ATIME_NOW;
+	if (what & SET_LATE)
+		allowed |= SET_MTIME;
+	if ((what & SET_ATIME_NOW) && (what & SET_MTIME) && !(inode->flags & EXT2_IMMUTABLE_FL))
+		allowed |= SET_ATIME | SET_ATIME_NOW | SET_MTIME;
 	if ((what & ~allowed) && (inode->flags & (EXT2_IMMUTABLE_FL | EXT2_APPEND_FL)))
 		return -EPERM;
 	return 0;
@@ -41,20 +43,19 @@ static int may_set(const struct inode *inode, unsigned what)
 static int apply_attr(struct handle *h, struct inode *inode, const struct stat *st,
 		      unsigned what)
 {
-	int err;
-
-	if (what & SET_UID)
-		inode->uid = st->st_uid;
-	if (what & SET_GID)
-		inode->gid = st->st_gid;
+	/* The list first: nothing has changed when that fails. */
 	if (what & SET_MODE) {
 		uint16_t mode = (inode->mode & S_IFMT) | (st->st_mode & 07777);
+		int err = acl_chmod_locked(h, inode, mode);
 
-		err = acl_chmod_locked(h, inode, mode);
 		if (err)
 			return err;
 		inode->mode = mode;
 	}
+	if (what & SET_UID)
+		inode->uid = st->st_uid;
+	if (what & SET_GID)
+		inode->gid = st->st_gid;
 	if (what & SET_ATIME)
 		inode->atime = st->st_atim;
 	if (what & SET_MTIME)
@@ -72,7 +73,7 @@ static bool same_time(const struct timespec *a, const struct timespec *b)
  * an fsync behind that need not commit what did not change. */
 static bool is_repeat(const struct inode *inode, const struct stat *st, unsigned what)
 {
-	if ((what & ~(unsigned)(SET_ATIME | SET_MTIME)) != SET_CTIME)
+	if ((what & ~(unsigned)(SET_ATIME | SET_MTIME | SET_LATE)) != SET_CTIME)
 		return false;
 	return same_time(&st->st_ctim, &inode->ctime) &&
 	       (!(what & SET_MTIME) || same_time(&st->st_mtim, &inode->mtime)) &&
@@ -97,7 +98,7 @@ static int set_others(struct inode *inode, const struct stat *st, unsigned what)
 	if (!err)
 		err = inode_begin(inode, credits, &h);
 	if (!err) {
-		h.sync = inode->fs->opt.sync;
+		h.sync = inode_wants_sync(inode);
 		err = apply_attr(&h, inode, st, what);
 		end = txn_stop(&h);
 		err = err ? err : end;
@@ -134,7 +135,7 @@ int ops_setattr(struct fs *fs, uint32_t ino, const struct stat *st, unsigned wha
 	if (what & SET_SIZE)
 		err = set_size(inode, (uint64_t)st->st_size);
 	what &= ~(unsigned)SET_SIZE;
-	if (!err && what)
+	if (!err && (what & ~(unsigned)SET_LATE))
 		err = set_others(inode, st, what);
 	if (!err && ret_st) {
 		rwlock_read(&inode->lock);
@@ -188,6 +189,8 @@ static int end_change(struct handle *h, struct inode *inode, int err) NO_TSA
 {
 	int end;
 
+	h->sync = inode_wants_sync(inode);
+
 	if (!err) {
 		inode->ctime = fs_now();
 		err = inode_store(h, inode, false);
@@ -217,6 +220,8 @@ static int change_flags(struct handle *h, struct inode *inode, uint32_t changed)
 	if (changed && (inode->flags & ~changed & EXT2_IMMUTABLE_FL))
 		return -EPERM;
 	if (changed & STORAGE & ~(uint32_t)EXT4_EXTENTS_FL)
+		return -EOPNOTSUPP;
+	if ((set & EXT4_PROJINHERIT_FL) && !inode->fs->has_project)
 		return -EOPNOTSUPP;
 	if (!S_ISDIR(inode->mode) && (set & (EXT2_DIRSYNC_FL | EXT2_TOPDIR_FL)))
 		return -EOPNOTSUPP;
@@ -263,7 +268,7 @@ int ops_set_generation(struct fs *fs, uint32_t ino, uint32_t gen)
 
 	/* With checksums every block of the inode is sealed with the generation. */
 	if (fs->has_csum)
-		return -EOPNOTSUPP;
+		return -ENOTTY;
 	err = begin_change(fs, ino, &h, &inode);
 	if (err)
 		return err;

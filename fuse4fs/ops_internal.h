@@ -22,6 +22,9 @@ int ops_entry_inode(struct inode *dir, const char *name, size_t len, struct inod
 int ops_may_add(struct inode *dir);
 /* 0, or -EPERM: entry of child may not leave dir (immutable, append-only). Locks held. */
 int ops_may_remove(struct inode *dir, struct inode *child);
+/* dir hands its project on, and the inode has another one: it may not get a name there. Locks
+ * held. */
+bool ops_other_project(const struct inode *dir, const struct inode *inode);
 /* 0 or -EMLINK: dir takes one more subdirectory. dir->lock held. */
 int ops_may_add_subdir(struct inode *dir);
 /* Link counts of directories; 1 stands for "more than inode_link_max" (dir_nlink). */

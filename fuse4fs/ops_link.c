@@ -128,7 +128,7 @@ static int unlink_locked(struct inode *dir, struct inode *child, const char *nam
 	err = inode_begin(dir, dir_credits(dir) + ORPHAN_CREDITS + 2 * INODE_STORE_CREDITS, &h);
 	if (err)
 		return err;
-	h.sync = dir->fs->opt.sync || dir->fs->opt.dirsync || (dir->flags & EXT2_DIRSYNC_FL);
+	h.sync = inode_dir_wants_sync(dir);
 	err = unlink_in(&h, dir, child, name, len);
 	end = txn_stop(&h);
 	return err ? err : end;
@@ -172,6 +172,32 @@ int ops_rmdir(struct fs *fs, uint32_t dir, const char *name)
 	return remove_name(fs, dir, name, true);
 }
 
+/*
+ * What may fail comes before the name: an inode that has one must not stay on the orphan list,
+ * or its number goes to another file while the name stays. But one that is being cut stays an
+ * orphan to the end of that (I5): with a link it is to be truncated, not deleted.
+ */
+static int link_in(struct handle *h, struct inode *dir, struct inode *inode, const char *name,
+		   size_t len)
+{
+	const bool was_orphan = inode->nlink == 0 && !inode->half_cut;
+	int err = inode_join(h, inode);
+
+	if (!err && was_orphan)
+		err = orphan_del(h, inode);
+	if (err)
+		return err;
+	err = dir_insert(h, dir, name, len, inode->ino, dir_ftype(inode->mode));
+	if (!err) {
+		inode->nlink++;
+		inode->ctime = fs_now();
+		return inode_store(h, inode, false);
+	}
+	if (was_orphan && orphan_add(h, inode))
+		fs_error(h->fs, err, inode->ino, 0, "without a name, and no orphan any more");
+	return err;
+}
+
 /* Both locked. An inode with no link is a tmpfile being given a name: the kernel lets
  * no other through. */
 static int link_locked(struct inode *dir, struct inode *inode, const char *name, size_t len)
@@ -186,20 +212,13 @@ static int link_locked(struct inode *dir, struct inode *inode, const char *name,
 		return -EPERM;
 	if (inode->nlink >= inode_link_max(inode))
 		return -EMLINK;
+	if (ops_other_project(dir, inode))
+		return -EXDEV;
 	err = inode_begin(dir, dir_credits(dir) + ORPHAN_CREDITS + INODE_STORE_CREDITS, &h);
 	if (err)
 		return err;
-	h.sync = dir->fs->opt.sync || dir->fs->opt.dirsync || (dir->flags & EXT2_DIRSYNC_FL);
-	err = inode_join(&h, inode);
-	if (!err)
-		err = dir_insert(&h, dir, name, len, inode->ino, dir_ftype(inode->mode));
-	if (!err && inode->nlink == 0)
-		err = orphan_del(&h, inode);
-	if (!err) {
-		inode->nlink++;
-		inode->ctime = fs_now();
-		err = inode_store(&h, inode, false);
-	}
+	h.sync = inode_dir_wants_sync(dir);
+	err = link_in(&h, dir, inode, name, len);
 	end = txn_stop(&h);
 	return err ? err : end;
 }

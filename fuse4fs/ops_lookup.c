@@ -143,6 +143,12 @@ int ops_may_remove(struct inode *dir, struct inode *child)
 	return (dir->flags | child->flags) & fixed ? -EPERM : 0;
 }
 
+bool ops_other_project(const struct inode *dir, const struct inode *inode)
+{
+	return dir->fs->has_project && (dir->flags & EXT4_PROJINHERIT_FL) &&
+	       dir->projid != inode->projid;
+}
+
 static bool is_indexed(const struct inode *dir)
 {
 	return dir->fs->has_dir_index && (dir->flags & EXT2_INDEX_FL);

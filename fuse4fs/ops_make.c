@@ -115,11 +115,6 @@ static int make_locked(struct handle *h, struct inode *dir, const char *name, si
 	return err;
 }
 
-static bool wants_sync(struct fs *fs, struct inode *dir)
-{
-	return fs->opt.sync || fs->opt.dirsync || (dir->flags & EXT2_DIRSYNC_FL);
-}
-
 static int make_in_dir(struct inode *dir, const char *name, size_t len, uint16_t mode,
 		       dev_t rdev, const char *target, const struct cred *cred,
 		       struct inode **ret)
@@ -141,7 +136,7 @@ static int make_in_dir(struct inode *dir, const char *name, size_t len, uint16_t
 	err = inode_begin(dir, ops_new_inode_credits(dir) + dir_credits(dir), &h);
 	if (err)
 		return err;
-	h.sync = wants_sync(dir->fs, dir);
+	h.sync = inode_dir_wants_sync(dir);
 	err = make_locked(&h, dir, name, len, mode, rdev, target, cred, ret);
 	end = txn_stop(&h);
 	return err ? err : end;

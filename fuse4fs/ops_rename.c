@@ -128,6 +128,9 @@ static int check_locked(struct rename *r)
 		return -ENOENT;
 	if ((r->flags & RENAME_NOREPLACE) && r->new)
 		return -EEXIST;
+	if (ops_other_project(r->ndir, r->old) ||
+	    (exchange && ops_other_project(r->odir, r->new)))
+		return -EXDEV;
 	err = ops_may_remove(r->odir, r->old);
 	if (!err)
 		err = ops_may_add(r->ndir);
@@ -357,8 +360,7 @@ static int apply(struct rename *r)
 	err = txn_begin(r->fs, credits, &h);
 	if (err)
 		return err;
-	h.sync = r->fs->opt.sync || r->fs->opt.dirsync ||
-		 ((r->odir->flags | r->ndir->flags) & EXT2_DIRSYNC_FL);
+	h.sync = inode_dir_wants_sync(r->odir) || inode_dir_wants_sync(r->ndir);
 	err = r->flags & RENAME_EXCHANGE ? apply_exchange(&h, r) : apply_move(&h, r);
 	end = txn_stop(&h);
 	return err ? err : end;

@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "options.h"
 #include "util.h"
@@ -101,6 +103,48 @@ static int store_number(const struct option_def *def, struct options *opt, const
 	return 0;
 }
 
+/* A copy of a -o argument, or of a path that was made absolute. */
+struct options_text {
+	struct options_text *next;
+	char text[];
+};
+
+/* NULL: no memory. */
+static char *new_text(struct options *opt, size_t size)
+{
+	struct options_text *t = malloc(sizeof(*t) + size);
+
+	if (!t)
+		return NULL;
+	t->next = opt->texts;
+	opt->texts = t;
+	return t->text;
+}
+
+/*
+ * The server leaves its directory before some files are read again. What ssh(1) would expand
+ * stays: it does not depend on where we are.
+ */
+static int store_path(const struct option_def *def, struct options *opt, const char *value,
+		      char *why, size_t why_len)
+{
+	const char **field = (void *)((char *)opt + def->field);
+	char dir[PATH_MAX], *path;
+	size_t size;
+
+	*field = value;
+	if (strchr("/~%", *value) || (def->choices && choice_index(def->choices, value) >= 0) ||
+	    !getcwd(dir, sizeof(dir)))
+		return 0;
+	size = strlen(dir) + strlen(value) + 2;
+	path = new_text(opt, size);
+	if (!path)
+		return fail(why, why_len, "out of memory");
+	snprintf(path, size, "%s/%s", dir, value);
+	*field = path;
+	return 0;
+}
+
 static int store_value(const struct option_def *def, struct options *opt, const char *value,
 		       char *why, size_t why_len)
 {
@@ -120,8 +164,11 @@ static int store_value(const struct option_def *def, struct options *opt, const 
 		*(int *)(void *)field = i + def->value;
 		return 0;
 	case OPTION_STRING:
+	case OPTION_PATH:
 		if (!*value)
 			return fail(why, why_len, "%s= needs a value", def->name);
+		if (def->kind == OPTION_PATH)
+			return store_path(def, opt, value, why, why_len);
 		*(const char **)(void *)field = value;
 		return 0;
 	default:
@@ -181,24 +228,15 @@ static char *next_element(char **rest)
 	return start;
 }
 
-/* A copy of a -o argument. */
-struct options_text {
-	struct options_text *next;
-	char text[];
-};
-
 int options_parse_list(const char *list, struct options *opt, char *why, size_t why_len)
 {
 	const size_t size = strlen(list) + 1;
-	struct options_text *copy = malloc(sizeof(*copy) + size);
-	char *rest, *element;
+	char *copy = new_text(opt, size), *rest, *element;
 	int err;
 
 	if (!copy)
 		return fail(why, why_len, "out of memory");
-	copy->next = opt->texts;
-	opt->texts = copy;
-	rest = memcpy(copy->text, list, size);
+	rest = memcpy(copy, list, size);
 	while ((element = next_element(&rest))) {
 		err = *element ? parse_one(element, opt, why, why_len) : 0;
 		if (err)
@@ -354,6 +392,7 @@ static bool row_applies(const struct option_def *d, const struct options *opt)
 	case OPTION_CHOICE:
 		return *(const int *)(const void *)field != 0;
 	case OPTION_STRING:
+	case OPTION_PATH:
 		return *(const char *const *)(const void *)field != NULL;
 	case OPTION_ID:
 		return *(const int *)(const void *)((const char *)opt + d->flag_field);
@@ -375,6 +414,7 @@ static int print_row(const struct option_def *d, const struct options *opt, char
 			c += strcspn(c, "|") + 1;
 		return snprintf(buf, size, ",%s=%.*s", d->name, (int)strcspn(c, "|"), c);
 	case OPTION_STRING:
+	case OPTION_PATH:
 		return snprintf(buf, size, ",%s=%s", d->name,
 				*(const char *const *)(const void *)field);
 	case OPTION_ID:

@@ -94,6 +94,7 @@ enum option_kind {
 			 * max 0: any */
 	OPTION_CHOICE,	/* one of .choices; stores its index plus .value */
 	OPTION_STRING,	/* not empty */
+	OPTION_PATH,	/* the same; stored as an absolute path */
 	OPTION_ID,	/* a number that may be 0; stores 1 in the int .flag_field */
 	OPTION_IGNORED,	/* mount(8)'s own; any value */
 	OPTION_IGNORED_PREFIX,
@@ -106,7 +107,7 @@ struct option_def {
 	size_t field;		/* offset in struct options */
 	int value;
 	uint64_t min, max;
-	const char *choices;	/* "a|b|c" */
+	const char *choices;	/* "a|b|c"; OPTION_PATH: words that name no file */
 	size_t flag_field;	/* OPTION_ID: int that is set to 1 */
 	const char *doc;	/* for -o help and the man page; NULL: ignored, not shown.
 				 * OPTION_REFUSED: the reason, not shown either */

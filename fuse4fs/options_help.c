@@ -10,7 +10,7 @@ static const char *value_name(const struct option_def *d)
 {
 	static const char *const names[] = {
 		[OPTION_NUMBER] = "=N", [OPTION_ID] = "=N", [OPTION_SIZE] = "=SIZE",
-		[OPTION_STRING] = "=TEXT", [OPTION_CHOICE] = "=", [OPTION_SET] = "",
+		[OPTION_STRING] = "=TEXT", [OPTION_PATH] = "=FILE", [OPTION_CHOICE] = "=", [OPTION_SET] = "",
 		[OPTION_IGNORED] = "", [OPTION_IGNORED_PREFIX] = "",
 	};
 
@@ -21,7 +21,7 @@ static void help_row(const struct option_def *d)
 {
 	char left[64];
 	int n = snprintf(left, sizeof(left), "%s%s%s", d->name, value_name(d),
-			 d->choices ? d->choices : "");
+			 d->kind == OPTION_CHOICE ? d->choices : "");
 
 	if (n > LEFT_COLUMNS)
 		printf("  %s\n  %*s %s\n", left, LEFT_COLUMNS, "", d->doc);

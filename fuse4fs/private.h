@@ -14,23 +14,21 @@
 struct options;
 
 /*
+ * Runs the server in the process that calls it, until command_fd is readable, tells ready_fd the
+ * outcome in one byte (an exit status), and returns the server's exit status.
+ */
+typedef int (*private_serve)(const struct options *opt, int ready_fd, int command_fd);
+
+/*
  * private_main - the whole of `fuse4fs --private`
  *
- * serve: runs the server in the process that calls it, tells ready_fd the outcome in one byte
- * (an exit status), and returns the server's exit status.
- *
- * The command's end ends the mount, cleanly: what it wrote is in the image on return. So does
- * our death, and with die_with_parent our parent's, which also kills the command.
+ * The command is forked first and let go when there is a mount. Its end, whatever has become of
+ * us, ends the mount, cleanly: what it wrote is in the image on return. Our death sends it
+ * SIGTERM; so does our parent's, or SIGKILL with die_with_parent.
  * Returns COMMAND's exit status, or 128 and its signal; 127 it does not exist, 126 it cannot be
  * run; MNT_EX_* there was no mount, or not everything could be written by a command that
  * succeeded.
  */
-int private_main(const struct options *opt, int (*serve)(const struct options *opt, int ready_fd));
-
-/*
- * A descriptor that becomes readable when this process's parent is gone. 0; -ESRCH it is gone
- * already; -errno it cannot be watched.
- */
-int private_watch_parent(int *ret_fd);
+int private_main(const struct options *opt, private_serve serve);
 
 #endif

@@ -20,6 +20,7 @@
 #include "options.h"
 #include "probe_luks.h"
 #include "probe_print.h"
+#include "probe_sandbox.h"
 #include "transport/file.h"
 #include "transport/overlay.h"
 #include "transport/partition.h"
@@ -297,7 +298,7 @@ int probe_main(const struct options *opt)
 		blkdev_close(p.header);
 		return MNT_EX_FAIL;
 	}
-	status = report(&p, d.dev);
+	status = probe_sandbox(opt, &d) ? MNT_EX_FAIL : report(&p, d.dev);
 	device_close(&d);
 	blkdev_close(p.header);
 	return status;

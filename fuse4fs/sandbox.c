@@ -12,7 +12,9 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -36,16 +38,16 @@ const char *sandbox_part_name(enum sandbox_part part)
 }
 
 /* Also the bounding set, while we may: no_new_privs alone forbids to use it. */
-static int drop_capabilities(void)
+int sandbox_capabilities(uint32_t keep)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	const struct __user_cap_data_struct none[2] = { { 0 } };
+	const struct __user_cap_data_struct left[2] = { { .effective = keep, .permitted = keep } };
 
 	for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0))
+		if ((cap > 31 || !(keep >> cap & 1)) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0))
 			break;
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	return syscall(SYS_capset, &head, none) ? -errno : 0;
+	return syscall(SYS_capset, &head, left) ? -errno : 0;
 }
 
 static void note(struct confinement *c, enum sandbox_part part, int err)
@@ -59,7 +61,7 @@ static void note(struct confinement *c, enum sandbox_part part, int err)
 /* Of the calling thread. Also from a signal handler. */
 static void confine_thread(struct confinement *c)
 {
-	note(c, SANDBOX_CAPABILITIES, drop_capabilities());
+	note(c, SANDBOX_CAPABILITIES, sandbox_capabilities(0));
 	if (c->programs)
 		return;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
@@ -120,7 +122,7 @@ static void enter(struct confinement *c, const struct sandbox_needs *needs, int 
 	if (c->mounts_fd >= 0)
 		close(c->mounts_fd);
 	if (!needs->programs)
-		note(c, SANDBOX_CALLS, sandbox_calls(needs));
+		note(c, SANDBOX_CALLS, sandbox_calls(needs, !atomic_load(&c->err[SANDBOX_FILES])));
 	*ret_err = err;
 }
 
@@ -146,4 +148,30 @@ bool sandbox_missing(const struct sandbox_state *state, enum sandbox_part part)
 	const int err = state->err[part];
 
 	return err && !(part == SANDBOX_MOUNTS && (err == -EPERM || err == -EOPNOTSUPP || err == -ENOENT));
+}
+
+static const char *reason(int err)
+{
+	return err == -EOPNOTSUPP ? "a program logs in for us" : strerror(-err);
+}
+
+void sandbox_describe_missing(const struct sandbox_state *state, char *buf, size_t size)
+{
+	size_t used = 0;
+	int last = 0;
+
+	buf[0] = '\0';
+	for (int i = 0; i <= SANDBOX_PARTS && used < size; i++) {
+		const int err = i < SANDBOX_PARTS ? state->err[i] : 0;
+
+		if (i < SANDBOX_PARTS && !sandbox_missing(state, i))
+			continue;
+		/* The reason stands behind the last part that it is one for. */
+		if (last && err != last)
+			used += (size_t)snprintf(buf + used, size - used, " (%s)", reason(last));
+		if (err && used < size)
+			used += (size_t)snprintf(buf + used, size - used, "%s%s%s", used ? ", " : "",
+						 err == last ? "" : "no ", sandbox_part_name(i));
+		last = err;
+	}
 }

@@ -25,7 +25,9 @@ enum sandbox_part {
 /* What serving needs beyond open descriptors. */
 struct sandbox_needs {
 	bool network;			/* to connect and log in again */
+	bool agent;			/* to talk to local services: with network */
 	bool programs;			/* to start them: leaves out all parts they would inherit */
+	bool probing;			/* to look for partitions */
 	bool names;			/* to open some files by their names from the root */
 	const char *const *read;	/* files and directories that may be read, NULL at the end;
 					 * those that do not exist are left out; NULL: none */
@@ -47,8 +49,17 @@ const char *sandbox_part_name(enum sandbox_part part);
  * calls of other threads may return EINTR. A crash leaves nothing behind.
  */
 void sandbox_enter(const struct sandbox_needs *needs, struct sandbox_state *ret);
+/*
+ * sandbox_enter_monitor - the same for a process that unmounts, has one thread and starts no program
+ *
+ * Keeps CAP_SYS_ADMIN, and CAP_DAC_READ_SEARCH for the way to the mount point. Who has not got
+ * the former unmounts by a program that has, and gives up nothing. 0 or -errno.
+ */
+int sandbox_enter_monitor(void);
 /* Whether the state is what was asked for: -EPERM and -ENOENT for mounts are, they
  * need a privilege and /proc. */
 bool sandbox_missing(const struct sandbox_state *state, enum sandbox_part part);
+/* "no NAME, NAME (why), no NAME (why)"; empty when nothing is missing. Truncates. */
+void sandbox_describe_missing(const struct sandbox_state *state, char *buf, size_t size);
 
 #endif

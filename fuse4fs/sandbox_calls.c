@@ -26,6 +26,7 @@ enum who {
 	ALL,
 	LOCAL,
 	REMOTE,
+	PROBE,		/* --probe */
 	SANITIZER,	/* a build with -fsanitize= */
 };
 
@@ -33,13 +34,15 @@ enum who {
 enum check {
 	ANY,
 	A_THREAD,	/* clone: no process */
-	BENEATH,	/* openat: to read, not from the current directory */
+	BENEATH,	/* openat: to read, from a directory, where Landlock says which files */
 	BY_NUMBER_2, BY_NUMBER_3,	/* statx, newfstatat: of a descriptor, not of a name */
 	DATA,		/* mmap, mprotect: no code */
 	DISCARD,	/* ioctl */
 	EXISTS,		/* kill: is there such a process? */
+	FLAGS_LOCKS,	/* fcntl: nothing that sends signals */
 	INTERNET,	/* socket: domains that logging in needs */
-	LOCAL_PAIR,	/* socketpair */
+	LOCAL_PAIR,	/* socketpair: no datagrams, which could be sent to others */
+	NO_ADDRESS,	/* sendto */
 	OURSELVES,	/* tgkill */
 	PARENT_DEATH,	/* prctl */
 	READING, READING_AT,	/* open, openat */
@@ -82,12 +85,14 @@ static const struct call calls[] = {
 	{ "fadvise64", ALL, ANY, "readahead in the image" },
 	{ "fadvise64_64", ALL, ANY, "the same with 32 bits" },
 	{ "fallocate", ALL, ANY, "discards and zeroes in an image file" },
-	{ "fcntl", ALL, ANY, "the image's lock, flags of descriptors" },
-	{ "fcntl64", ALL, ANY, "the same with 32 bits" },
+	{ "fcntl", ALL, FLAGS_LOCKS, "the image's lock, flags of descriptors" },
+	{ "fcntl64", ALL, FLAGS_LOCKS, "the same with 32 bits" },
 	{ "fdatasync", ALL, ANY, "flushes of the image" },
 	{ "fstat", ALL, ANY, "the image's size; stdio" },
 	{ "fstat64", ALL, ANY, "the same with 32 bits" },
 	{ "fsync", ALL, ANY, "flushes of the image" },
+	{ "ftruncate", PROBE, ANY, "partition.c: a copy of where tables are" },
+	{ "ftruncate64", PROBE, ANY, "the same with 32 bits" },
 	{ "futex", ALL, ANY, "locks" },
 	{ "futex_time64", ALL, ANY, "the same with 32 bits" },
 	{ "getcwd", REMOTE, ANY, "names in ssh_config" },
@@ -109,7 +114,8 @@ static const struct call calls[] = {
 	{ "lstat", REMOTE, ANY, "the files of ssh(1)" },
 	{ "madvise", ALL, ANY, "malloc, secret memory" },
 	{ "membarrier", ALL, ANY, "libc, for threads" },
-	{ "memfd_create", REMOTE, ANY, "ssh_login.c: our own part of the configuration" },
+	{ "memfd_create", PROBE, ANY, "partition.c: a copy of where tables are" },
+	{ "memfd_create", REMOTE, ANY, "ssh_setup.c: our own part of the configuration" },
 	{ "mlock", ALL, ANY, "secret memory" },
 	{ "mlock2", ALL, ANY, "secret memory" },
 	{ "mmap", ALL, DATA, "malloc, secret memory, buffers" },
@@ -154,7 +160,8 @@ static const struct call calls[] = {
 	{ "select", REMOTE, ANY, "libssh, resolvers" },
 	{ "sendmmsg", REMOTE, ANY, "resolvers" },
 	{ "sendmsg", REMOTE, ANY, "SFTP requests" },
-	{ "sendto", ALL, ANY, "requests to the monitor; the net" },
+	{ "sendto", LOCAL, NO_ADDRESS, "requests to the monitor" },
+	{ "sendto", REMOTE, ANY, "requests to the monitor; the net" },
 	{ "set_robust_list", ALL, ANY, "new threads" },
 	{ "setsockopt", REMOTE, ANY, "keepalive, buffers" },
 	{ "shutdown", REMOTE, ANY, "the end of a connection" },
@@ -247,37 +254,88 @@ static int refuse(scmp_filter_ctx ctx, int nr, unsigned n, const struct scmp_arg
 		seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(EPERM), nr, n, args) : 0;
 }
 
-static int allow_sockets(scmp_filter_ctx ctx, int nr)
+static int allow_values(scmp_filter_ctx ctx, int nr, unsigned arg, const int *values, size_t n)
 {
-	static const int domains[] = { AF_UNIX, AF_INET, AF_INET6, AF_NETLINK };
 	int err = 0;
 
-	for (size_t i = 0; i < sizeof(domains) / sizeof(domains[0]) && !err; i++)
-		err = allow_value(ctx, nr, 0, (uint64_t)domains[i]);
+	for (size_t i = 0; i < n && !err; i++)
+		err = allow_value(ctx, nr, arg, (uint64_t)values[i]);
 	return err;
 }
 
-/* malloc looks for the kernel's overcommit_memory by openat(AT_FDCWD), and does without. */
-static int allow_beneath(scmp_filter_ctx ctx, int nr)
+/* AF_UNIX leads to every service of the system: for an agent only. Resolvers that are one have a
+ * substitute in libc. */
+static int allow_sockets(scmp_filter_ctx ctx, int nr, bool agent)
+{
+	static const int domains[] = { AF_INET, AF_INET6, AF_NETLINK, AF_UNIX };
+	const size_t n = sizeof(domains) / sizeof(domains[0]);
+	const struct scmp_arg_cmp local = { .arg = 0, .op = SCMP_CMP_EQ, .datum_a = AF_UNIX };
+	int err = allow_values(ctx, nr, 0, domains, agent ? n : n - 1);
+
+	return err || agent ? err : refuse(ctx, nr, 1, &local);
+}
+
+static int allow_pairs(scmp_filter_ctx ctx, int nr)
+{
+	static const int types[] = { SOCK_STREAM, SOCK_SEQPACKET };
+	int err = 0;
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]) && !err; i++) {
+		const struct scmp_arg_cmp cmp[] = {
+			{ .arg = 0, .op = SCMP_CMP_EQ, .datum_a = AF_UNIX },
+			{ .arg = 1, .op = SCMP_CMP_MASKED_EQ,
+			  .datum_a = ~(uint64_t)(SOCK_CLOEXEC | SOCK_NONBLOCK) & UINT32_MAX,
+			  .datum_b = (uint64_t)types[i] },
+		};
+
+		err = allow(ctx, nr, 2, cmp);
+	}
+	return err;
+}
+
+/* F_SETOWN, F_SETSIG and O_ASYNC together signal any process of the same user. */
+static int allow_fcntl(scmp_filter_ctx ctx, int nr)
+{
+	static const int commands[] = { F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC, F_OFD_SETLK,
+					F_OFD_GETLK };
+	const struct scmp_arg_cmp flags[] = {
+		{ .arg = 1, .op = SCMP_CMP_EQ, .datum_a = F_SETFL },
+		{ .arg = 2, .op = SCMP_CMP_MASKED_EQ, .datum_a = O_ASYNC, .datum_b = 0 },
+	};
+	int err = allow(ctx, nr, 2, flags);
+
+	return err ? err : allow_values(ctx, nr, 1, commands, sizeof(commands) / sizeof(commands[0]));
+}
+
+/*
+ * Of loop_keeper.c, which can do without. A directory does not confine: an absolute path ignores
+ * it, and ".." from /proc's root leads to the mounts that were there, also from an empty
+ * namespace. Only Landlock does. malloc looks for the kernel's overcommit_memory by
+ * openat(AT_FDCWD), and does without, too.
+ */
+static int allow_beneath(scmp_filter_ctx ctx, int nr, bool landlock)
 {
 	const struct scmp_arg_cmp reading[] = {
 		{ .arg = 0, .op = SCMP_CMP_LE, .datum_a = INT32_MAX },
 		{ .arg = 2, .op = SCMP_CMP_MASKED_EQ, .datum_a = changing, .datum_b = O_RDONLY },
 	};
 	const struct scmp_arg_cmp current = { .arg = 0, .op = SCMP_CMP_GT, .datum_a = INT32_MAX };
-	int err = allow(ctx, nr, 2, reading);
+	int err = landlock ? allow(ctx, nr, 2, reading) : 0;
 
+	if (!landlock)
+		return refuse(ctx, nr, 0, NULL);
 	return err ? err : refuse(ctx, nr, 1, &current);
 }
 
-static int add(scmp_filter_ctx ctx, const struct call *call)
+static int add(scmp_filter_ctx ctx, const struct call *call, const struct sandbox_needs *needs,
+	       bool landlock)
 {
 	const int nr = seccomp_syscall_resolve_name(call->name);
 
 	if (nr == __NR_SCMP_ERROR)
 		return 0;
 	switch (call->check) {
-	case BENEATH: return allow_beneath(ctx, nr);
+	case BENEATH: return allow_beneath(ctx, nr, landlock);
 	case BY_NUMBER_2: return allow_bits(ctx, nr, 2, AT_EMPTY_PATH, AT_EMPTY_PATH);
 	case BY_NUMBER_3: return allow_bits(ctx, nr, 3, AT_EMPTY_PATH, AT_EMPTY_PATH);
 	case REFUSED: return refuse(ctx, nr, 0, NULL);
@@ -285,8 +343,10 @@ static int add(scmp_filter_ctx ctx, const struct call *call)
 	case DATA: return allow_bits(ctx, nr, 2, PROT_EXEC, 0);
 	case DISCARD: return allow_value(ctx, nr, 1, BLKDISCARD);
 	case EXISTS: return allow_value(ctx, nr, 1, 0);
-	case INTERNET: return allow_sockets(ctx, nr);
-	case LOCAL_PAIR: return allow_value(ctx, nr, 0, AF_UNIX);
+	case FLAGS_LOCKS: return allow_fcntl(ctx, nr);
+	case INTERNET: return allow_sockets(ctx, nr, needs->agent);
+	case LOCAL_PAIR: return allow_pairs(ctx, nr);
+	case NO_ADDRESS: return allow_value(ctx, nr, 4, 0);
 	case OURSELVES: return allow_value(ctx, nr, 0, (uint64_t)getpid());
 	case PARENT_DEATH: return allow_value(ctx, nr, 0, PR_SET_PDEATHSIG);
 	case READING: return allow_bits(ctx, nr, 1, changing, O_RDONLY);
@@ -295,17 +355,23 @@ static int add(scmp_filter_ctx ctx, const struct call *call)
 	}
 }
 
-static int add_all(scmp_filter_ctx ctx, const struct sandbox_needs *needs)
+static bool is_needed(const struct call *call, const struct sandbox_needs *needs)
+{
+	return call->who == ALL || call->who == (needs->network ? REMOTE : LOCAL) ||
+	       (call->who == PROBE && needs->probing);
+}
+
+static int add_all(scmp_filter_ctx ctx, const struct sandbox_needs *needs, bool landlock)
 {
 	const size_t ncalls = sizeof(calls) / sizeof(calls[0]);
 	const size_t nmore = SANITIZED ? sizeof(sanitizer_calls) / sizeof(sanitizer_calls[0]) : 0;
 	int err = 0;
 
 	for (size_t i = 0; i < ncalls && !err; i++)
-		if (calls[i].who == ALL || calls[i].who == (needs->network ? REMOTE : LOCAL))
-			err = add(ctx, &calls[i]);
+		if (is_needed(&calls[i], needs))
+			err = add(ctx, &calls[i], needs, landlock);
 	for (size_t i = 0; i < nmore && !err; i++)
-		err = add(ctx, &sanitizer_calls[i]);
+		err = add(ctx, &sanitizer_calls[i], needs, landlock);
 	/* Its flags are in memory, where a filter cannot look: libc takes clone(2) instead. */
 	if (!err)
 		err = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
@@ -326,7 +392,7 @@ static int set_up(scmp_filter_ctx ctx)
 	return err;
 }
 
-int sandbox_calls(const struct sandbox_needs *needs)
+int sandbox_calls(const struct sandbox_needs *needs, bool landlock)
 {
 	scmp_filter_ctx ctx = seccomp_init(sandbox_unlisted());
 	int err;
@@ -335,7 +401,7 @@ int sandbox_calls(const struct sandbox_needs *needs)
 		return -ENOMEM;
 	err = set_up(ctx);
 	if (!err)
-		err = add_all(ctx, needs);
+		err = add_all(ctx, needs, landlock);
 	if (!err)
 		err = seccomp_load(ctx);
 	seccomp_release(ctx);

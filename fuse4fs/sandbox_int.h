@@ -7,11 +7,15 @@
 
 #include "sandbox.h"
 
-/* sandbox_calls.c: filters the calls of all threads; they have no_new_privs. */
-int sandbox_calls(const struct sandbox_needs *needs);
+/* sandbox_calls.c: filters the calls of all threads; they have no_new_privs. landlock: all have it. */
+int sandbox_calls(const struct sandbox_needs *needs, bool landlock);
 /* sandbox_action.c: what meets a call that is not listed, as seccomp.h has it. Tests link
  * another one. */
 uint32_t sandbox_unlisted(void);
+
+/* sandbox.c: gives up the calling thread's capabilities but those in keep, bits of the first 32. Also
+ * from a signal handler. */
+int sandbox_capabilities(uint32_t keep);
 
 /* sandbox_files.c: a set of rules; each thread confines itself to it, and it is closed. */
 int sandbox_files_open(const struct sandbox_needs *needs, int *ret_fd);

@@ -33,9 +33,11 @@ static int status_of(int err)
 	return err == -EKEYREJECTED ? MNT_EX_KEY : err == -ENOMEM ? MNT_EX_SYSERR : MNT_EX_FAIL;
 }
 
+/* why: about the image; "" has been said. */
 static int fail(struct server *srv, int err, const char *why)
 {
-	daemon_log(srv->daemon, VFS_LOG_ERR, why);
+	if (*why)
+		daemon_log(srv->daemon, VFS_LOG_ERR, why);
 	return daemon_failed(srv->daemon, status_of(err));
 }
 
@@ -143,8 +145,11 @@ static int start_session(struct server *srv, int (*catch_signals)(void), int *re
 	const unsigned threads = srv->opt->threads ? (unsigned)srv->opt->threads : otherwise;
 	int err = mount_session(srv, why, WHY_BYTES);
 
-	if (err)
+	if (err) {
+		fprintf(stderr, "fuse4fs: %s: %s\n", srv->mountpoint, why);
+		*why = '\0';
 		return err;
+	}
 	if (!server_passed_on(srv))
 		monitor_mounted(srv->daemon->monitor, srv->mountpoint, srv->opt->auto_unmount);
 	*ret_signal_fd = err = catch_signals();

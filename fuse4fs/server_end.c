@@ -96,12 +96,12 @@ static void end_by_signal(struct server *srv, int signal_fd)
 		monitor_unmount(srv->daemon->monitor, true);
 }
 
-/* False: we are told to end, by a signal or by the death of a parent we are to die with. */
+/* False: we are told to end, by a signal or by the end of a process that we are to end with. */
 static bool wait_for_unmount(struct server *srv, int signal_fd)
 {
 	struct pollfd fds[] = { { .fd = loop_done_fd(srv->loop), .events = POLLIN },
 				{ .fd = signal_fd, .events = POLLIN },
-				{ .fd = srv->daemon->parent_fd, .events = POLLIN } };
+				{ .fd = srv->daemon->end_fd, .events = POLLIN } };
 
 	while (poll(fds, 3, -1) < 0 && errno == EINTR)
 		;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The primary superblock in the cache: counts, state, errors, label.
+ * The primary superblock in the cache: counts, state, errors, label. What changes it marks it
+ * first (super_dirty, commit_hooks.h).
  *
  * Its buf stays pinned from super_open to super_close. What changes all the time
  * (free counts, write time, errors) lives in struct fs and is encoded by super_seal.
@@ -15,8 +16,6 @@
 int super_open(struct fs *fs);
 void super_close(struct fs *fs);
 
-/* Marks the superblock as changed in this transaction; super_seal fills it in. */
-int super_dirty(struct handle *h);
 void super_add_free(struct fs *fs, int64_t blocks, int64_t inodes);
 /* Turns on a feature the image may gain in use (large_file, dir_nlink, ...). */
 int super_set_feature(struct handle *h, uint32_t compat, uint32_t incompat, uint32_t ro_compat);

@@ -75,7 +75,9 @@ static struct txn *wait_room(struct txn_mgr *m, unsigned credits) REQUIRES(m->lo
 			return t;
 		if (t->state == TXN_RUNNING)
 			commit_thread_kick(m);
+		m->waiters++;
 		cond_wait(&m->opened, &m->lock);
+		m->waiters--;
 	}
 }
 
@@ -131,6 +133,9 @@ int txn_stop(struct handle *h)
 	t->handles--;
 	if (t->state == TXN_CLOSING && !t->handles)
 		cond_signal(&m->drained);
+	/* What it reserved and did not use may be room enough for another. */
+	if (h->credits && m->waiters)
+		cond_broadcast(&m->opened);
 	watch_size(m, t);
 	mutex_unlock(&m->lock);
 	h->txn = NULL;
@@ -259,6 +264,19 @@ int txn_free_inode(struct handle *h, uint32_t ino)
 	return err;
 }
 
+void txn_want_super(struct fs *fs)
+{
+	struct txn_mgr *m = fs->txns;
+
+	if (!m)
+		return;
+	mutex_lock(&m->lock);
+	if (!m->want_super)
+		changed(m, m->running);
+	m->want_super = true;
+	mutex_unlock(&m->lock);
+}
+
 uint32_t txn_current(struct fs *fs)
 {
 	struct txn_mgr *m = fs->txns;
@@ -354,7 +372,7 @@ int txn_close(struct txn_mgr *m)
 
 	commit_thread_stop(m);
 	mutex_lock(&m->lock);
-	if (txn_has_changes(m->running) && !m->aborted)
+	if (txn_has_work(m) && !m->aborted)
 		err = commit_run(m);
 	/* No memory even now: what is left cannot be written. */
 	if (!err)

@@ -11,9 +11,9 @@
  * copies its blocks, opens the next transaction, and then seals and writes the
  * copies without any lock: to the journal, or home where there is none.
  *
- * Lock order: inode->io, inode->lock, handle, group->lock, fs->super_lock,
- * orphans lock, cache shard, txn lock. No lock above the handle is taken inside one; never wait
- * for a commit with a handle open.
+ * Lock order: inode->io, inode->lock, handle, group->lock, orphans lock, fs->super_lock,
+ * cache shard, txn lock. No lock above the handle is taken inside one (ARCHITECTURE.md has the
+ * exception); never wait for a commit with a handle open.
  *
  * Order rules (DESIGN I1..I6): file data is written to the device *before* the
  * handle that makes it reachable stops (the commit flushes the device before the
@@ -80,6 +80,9 @@ int txn_commit_now(struct fs *fs);
 int txn_flush(struct fs *fs);
 /* tid of the running transaction. */
 uint32_t txn_current(struct fs *fs);
+/* The superblock has something to tell that no handle brings: it is in the next commit, which
+ * comes as if there had been a change. Callers may have a handle and any lock above its own. */
+void txn_want_super(struct fs *fs);
 /* Stop writing for good (I6): later begins give -EROFS, commits -EIO. A journal remembers
  * err, so that the next mount knows; -ESHUTDOWN is no error. */
 void txn_abort(struct fs *fs, int err);

@@ -45,7 +45,8 @@ struct txn_mgr {
 	unsigned commit_sec;		/* [init only] */
 
 	struct mutex lock;
-	struct cond opened;		/* handles may join again, or abort */
+	struct cond opened;		/* handles may join again, or there is room, or abort */
+	unsigned waiters;		/* [lock] for that */
 	struct cond drained;		/* a closing txn lost its last handle */
 	struct cond done;		/* a commit or flush has ended */
 	struct cond wake;		/* the commit thread has work or a clock to watch */
@@ -58,6 +59,7 @@ struct txn_mgr {
 	uint64_t activity;		/* [lock] handles begun */
 	uint64_t flush_started, flush_done;	/* [lock] see commit_flush */
 	bool flush_leader;		/* [lock] an fsync is flushing for all that wait */
+	bool want_super;		/* [lock] errors were recorded: see txn_want_super */
 	bool stop, kick, asleep;	/* [lock] the commit thread: end; work; no timer */
 	pthread_t thread;
 	bool has_thread;		/* [init only] */
@@ -75,6 +77,11 @@ void txn_free(struct txn *t);
 static inline bool txn_has_changes(const struct txn *t)
 {
 	return t->nblocks || t->freed.n || t->n_freed_inodes;
+}
+/* Whether there is something to commit. */
+static inline bool txn_has_work(const struct txn_mgr *m)
+{
+	return txn_has_changes(m->running) || m->want_super;
 }
 /* a is before b; tids wrap around. */
 static inline bool tid_before(uint32_t a, uint32_t b) { return (int32_t)(a - b) < 0; }

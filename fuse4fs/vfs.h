@@ -97,6 +97,7 @@ int vfs_birth_time(struct vfs *v, uint32_t ino, struct timespec *ret, uint32_t *
 enum {
 	VFS_SET_MODE = 1, VFS_SET_UID = 2, VFS_SET_GID = 4, VFS_SET_SIZE = 8, VFS_SET_ATIME = 16,
 	VFS_SET_MTIME = 32, VFS_SET_CTIME = 64, VFS_SET_ATIME_NOW = 128,
+	VFS_SET_LATE = 256,	/* the kernel hands on times of writes it had taken */
 };
 /* kill_suid: the kernel asks that a truncation clears set-user-ID and set-group-ID; a
  * change of owner always does. */
@@ -119,13 +120,22 @@ int vfs_rename(struct vfs *v, uint32_t dir, const char *name, uint32_t newdir,
  * remembers whether its opener may use reserved blocks, because a write-back from the page
  * cache does not say on whose behalf it is. 0 is "no handle".
  */
-int vfs_open_file(struct vfs *v, uint32_t ino, int flags, bool root, uint64_t *ret_fh);
+struct vfs_opened {
+	uint64_t fh;
+	bool sync;	/* writes shall be durable (chattr +S): the page cache must not take them */
+	bool uncached;	/* each read counts (strictatime): pages must not be kept */
+	bool touched;	/* the access time has changed */
+};
+/* Reads that the page cache answers are not seen: opening counts as reading. */
+int vfs_open_file(struct vfs *v, uint32_t ino, int flags, const struct vfs_cred *cred,
+		  struct vfs_opened *ret);
 int vfs_create(struct vfs *v, uint32_t dir, const char *name, mode_t mode, int flags,
 	       const struct vfs_cred *cred, struct vfs_entry *ret, uint64_t *ret_fh);
 /* O_TMPFILE: no name. */
 int vfs_tmpfile(struct vfs *v, uint32_t dir, mode_t mode, int flags,
 		const struct vfs_cred *cred, struct vfs_entry *ret, uint64_t *ret_fh);
-void vfs_release(struct vfs *v, uint64_t fh, int flags);
+/* True: no writer is left. */
+bool vfs_release(struct vfs *v, uint64_t fh, int flags);
 
 /* What a request works on: the handle's inode, or without one (NO_OPEN) ino's. */
 struct vfs_file {
@@ -138,7 +148,7 @@ void vfs_file_put(struct vfs_file *f);
 
 ssize_t vfs_read(struct vfs_file *f, void *buf, size_t len, uint64_t off);
 /* cached: written back from the page cache; nobody looks at the count of such a write, so it
- * is all or an error, which is logged too (P3). */
+ * is all or an error, of which the first until an fsync is logged too (P3). */
 ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off, bool cached);
 int vfs_fsync(struct vfs_file *f, bool datasync);
 int vfs_fallocate(struct vfs_file *f, int mode, uint64_t off, uint64_t len);

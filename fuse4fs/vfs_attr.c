@@ -9,7 +9,8 @@ _Static_assert((int)VFS_SET_MODE == (int)SET_MODE && (int)VFS_SET_UID == (int)SE
 	       (int)VFS_SET_GID == (int)SET_GID && (int)VFS_SET_SIZE == (int)SET_SIZE &&
 	       (int)VFS_SET_ATIME == (int)SET_ATIME && (int)VFS_SET_MTIME == (int)SET_MTIME &&
 	       (int)VFS_SET_CTIME == (int)SET_CTIME &&
-	       (int)VFS_SET_ATIME_NOW == (int)SET_ATIME_NOW, "setattr bits");
+	       (int)VFS_SET_ATIME_NOW == (int)SET_ATIME_NOW &&
+	       (int)VFS_SET_LATE == (int)SET_LATE, "setattr bits");
 
 int vfs_getattr(struct vfs *v, uint32_t ino, struct stat *st)
 {

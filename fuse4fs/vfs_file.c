@@ -14,6 +14,15 @@
 
 enum { FH_ROOT = 1 };
 
+/* Who may use reserved blocks. Other groups than the first one are not looked at. */
+static bool may_fill(const struct vfs *v, const struct vfs_cred *cred)
+{
+	const struct fs *fs = v->fs;
+
+	return cred->root || cred->uid == fs->reserve_uid ||
+	       (fs->reserve_gid && cred->gid == fs->reserve_gid);
+}
+
 static struct inode *fh_inode(uint64_t fh)
 {
 	return (struct inode *)(uintptr_t)(fh & ~(uint64_t)FH_ROOT);
@@ -57,8 +66,18 @@ static int make_handle(struct vfs *v, struct inode *inode, int flags, bool root,
 	return 0;
 }
 
-int vfs_open_file(struct vfs *v, uint32_t ino, int flags, bool root, uint64_t *ret_fh)
+static void count_as_read(struct vfs *v, struct inode *inode, int flags, struct vfs_opened *ret)
 {
+	if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_NOATIME))
+		return;
+	ret->uncached = v->fs->opt.atime == FS_STRICTATIME;
+	ret->touched = !ret->uncached && inode_touch_atime(inode) > 0;
+}
+
+int vfs_open_file(struct vfs *v, uint32_t ino, int flags, const struct vfs_cred *cred,
+		  struct vfs_opened *ret)
+{
+	struct vfs_opened o = { .fh = 0 };
 	struct inode *inode;
 	int err = inode_get(v->fs, ino, &inode);
 
@@ -66,10 +85,17 @@ int vfs_open_file(struct vfs *v, uint32_t ino, int flags, bool root, uint64_t *r
 		return err;
 	err = may_open(v, inode, flags);
 	if (!err)
-		err = make_handle(v, inode, flags, root, ret_fh);
-	if (err)
+		err = make_handle(v, inode, flags, may_fill(v, cred), &o.fh);
+	if (err) {
 		inode_put(inode);
-	return err;
+		return err;
+	}
+	rwlock_read(&inode->lock);
+	o.sync = wants_write(flags) && inode_wants_sync(inode);
+	rwlock_read_unlock(&inode->lock);
+	count_as_read(v, inode, flags, &o);
+	*ret = o;
+	return 0;
 }
 
 /* Entry and handle of an inode just made; takes over the reference on success. */
@@ -98,7 +124,7 @@ int vfs_create(struct vfs *v, uint32_t dir, const char *name, mode_t mode, int f
 			       &creator, &inode);
 	if (err)
 		return err;
-	err = finish_create(v, inode, flags, cred->root, ret, ret_fh);
+	err = finish_create(v, inode, flags, may_fill(v, cred), ret, ret_fh);
 	if (err)
 		inode_put(inode);
 	return err;
@@ -116,22 +142,25 @@ int vfs_tmpfile(struct vfs *v, uint32_t dir, mode_t mode, int flags,
 				  &inode);
 	if (err)
 		return err;
-	err = finish_create(v, inode, flags, cred->root, ret, ret_fh);
+	err = finish_create(v, inode, flags, may_fill(v, cred), ret, ret_fh);
 	if (err)
 		inode_put(inode);
 	return err;
 }
 
-void vfs_release(struct vfs *v, uint64_t fh, int flags)
+bool vfs_release(struct vfs *v, uint64_t fh, int flags)
 {
 	struct inode *inode = fh_inode(fh);
+	bool last;
 
 	if (!inode)
-		return;
-	if (wants_write(flags) && atomic_fetch_sub(&inode->opens, 1) == 1)
+		return false;
+	last = wants_write(flags) && atomic_fetch_sub(&inode->opens, 1) == 1;
+	if (last)
 		file_release(inode);
 	nodes_put(v->opens, inode->ino, 1);
 	inode_put(inode);
+	return last;
 }
 
 int vfs_file_get(struct vfs *v, uint32_t ino, uint64_t fh, struct vfs_file *ret)
@@ -176,6 +205,9 @@ static ssize_t write_rest(struct vfs_file *f, const uint8_t *buf, size_t len, ui
 	}
 	if (done == len)
 		return (ssize_t)len;
+	/* One line for all that is lost until somebody hears of it. */
+	if (atomic_exchange(&f->inode->lost, true))
+		return n ? n : -EIO;
 	fs_log(f->inode->fs, FS_LOG_ERR, "inode %u: %zu bytes at %llu could not be written: %s",
 	       f->inode->ino, len - done, (unsigned long long)off + done, strerror((int)-n));
 	return n ? n : -EIO;
@@ -194,6 +226,7 @@ ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off,
 
 int vfs_fsync(struct vfs_file *f, bool datasync)
 {
+	atomic_store(&f->inode->lost, false);
 	return inode_sync(f->inode, datasync);
 }
 

@@ -240,14 +240,12 @@ static int uncount_shared(struct handle *h, struct inode *inode, struct xattr_bl
 	return err;
 }
 
-int xattr_block_finish(struct handle *h, struct inode *inode, struct xattr_block_change *c)
+static int give_back_old(struct handle *h, struct inode *inode, struct xattr_block_change *c)
 {
 	struct buf *old = c->old;
 	uint64_t pblk;
 	int err, err2;
 
-	if (c->target)
-		write_target(h->fs, c);
 	if (!old || (c->target != old && drop_count(h->fs, old)))
 		return 0;
 	err = uncount_shared(h, inode, c);
@@ -262,4 +260,16 @@ int xattr_block_finish(struct handle *h, struct inode *inode, struct xattr_block
 	cache_put(old);
 	err2 = balloc_free(h, pblk, 1, true);
 	return err ? err : err2;
+}
+
+int xattr_block_finish(struct handle *h, struct inode *inode, struct xattr_block_change *c)
+{
+	int err;
+
+	if (c->target)
+		write_target(h->fs, c);
+	err = give_back_old(h, inode, c);
+	cache_put(c->target);
+	c->target = NULL;
+	return err;
 }

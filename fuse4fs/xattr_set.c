@@ -272,7 +272,7 @@ static int commit_once(struct xattr_plan *p)
 	err = inode_begin(p->inode, xattr_plan_credits(p), &h);
 	if (err)
 		return err;
-	h.sync = p->inode->fs->opt.sync;
+	h.sync = inode_wants_sync(p->inode);
 	err = xattr_plan_commit(&h, p);
 	end = txn_stop(&h);
 	return err ? err : end;

@@ -116,6 +116,38 @@ exec 9>&-
 echo x >"$mnt/fd" && umount "$mnt" || fail "umount of fd:9"
 for _ in $(seq 100); do pgrep -f -- "fuse4fs fd:9 $mnt" >/dev/null || break; sleep 0.1; done
 
+# Numbers that were not passed are not ours, and not looked up among what we opened ourselves.
+refused 32 'fd:9: is not an open' fd:9 "$mnt"
+for fd in 3 4 5 6 7; do
+	refused 32 "fd:$fd: is not an open" "fd:$fd" "$mnt"
+	for f in "" -f; do
+		refused 32 "/dev/fd/$fd: .*is not an open" $f "$image" "/dev/fd/$fd"
+	done
+	refused 32 "passfd=$fd: is not an open" -o passfd=$fd "$image" "$mnt"
+	refused 32 "/dev/fd/$fd: is not an open" -o keyfile=/dev/fd/$fd "$image" "$mnt"
+done
+refused 32 '/dev/fd/1: .*standard' "$image" /dev/fd/1
+refused 32 '/dev/fd/x: .*number' "$image" /dev/fd/x
+: >"$scratch/secret"
+refused 32 '/dev/fd/7: .*is not /dev/fuse' "$image" /dev/fd/7 7<>"$scratch/secret"
+refused 32 '/dev/fd/7: .*is not /dev/fuse' -f "$image" /dev/fd/7 7<>/dev/null
+pgrep -f -- "fuse4fs .*$image" >/dev/null && fail "descriptors: a process was left behind"
+
+# Nothing else that the caller has open stays in the server: locks, files, pipes.
+timeout 20 bash -c '(exec 7>>"$4/secret"; flock 7; exec "$1" -o passfd=11 "$2" "$3" 11</dev/null) 3>&1 | cat' \
+	bash "$FUSE4FS" "$image" "$mnt" "$scratch" || fail "an inherited pipe stays open"
+flock -n "$scratch/secret" true || fail "an inherited lock stays held"
+for p in $(pgrep -f -- "fuse4fs .*$image"); do
+	stat -c %N /proc/"$p"/fd/* | grep secret && fail "an inherited descriptor stays open"
+done
+umount "$mnt"
+for _ in $(seq 100); do pgrep -f -- "$image" >/dev/null || break; sleep 0.1; done
+# A closed standard stream is not where the image's bytes are.
+"$FUSE4FS" "$image" "$mnt" <&- >&- 2>&- || fail "without standard streams"
+umount "$mnt"
+for _ in $(seq 100); do pgrep -f -- "$image" >/dev/null || break; sleep 0.1; done
+clean_image
+
 # A FUSE descriptor that somebody else opened and mounted.
 python3 - "$FUSE4FS" "$image" "$mnt" <<'P' || fail "/dev/fd/N as mount point"
 import ctypes, os, subprocess, sys

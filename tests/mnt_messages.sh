@@ -76,6 +76,33 @@ for how in "$FUSE4FS" "$tools/mount.fuse4fs"; do
 done
 unserve
 
+# What fusermount3 says is part of the one line.
+if command -v setpriv >/dev/null && command -v fusermount3 >/dev/null && [ -u "$(command -v fusermount3)" ]; then
+	cat >"$scratch/by-user" <<'S'
+. "$1"
+: >"$scratch/fuse.conf"
+mount --bind "$scratch/fuse" /dev/fuse && mount --bind "$scratch/fuse.conf" /etc/fuse.conf || exit 77
+user=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+says 32 "$scratch/theirs: cannot mount: option allow_other only allowed if 'user_allow_other' is set in /etc/fuse.conf (" \
+	"${user[@]}" "$FUSE4FS" "$image" "$scratch/theirs" -o allow_other
+says 32 "$mnt: cannot mount: user has no write access to mountpoint $mnt (" "${user[@]}" "$FUSE4FS" "$image" "$mnt"
+says 32 "$scratch/secret: permission denied; " "${user[@]}" "$FUSE4FS" "$scratch/secret" "$scratch/theirs"
+mount --bind /dev/null "$(command -v fusermount3)"
+says 32 "$scratch/theirs: cannot mount: " "${user[@]}" "$FUSE4FS" "$image" "$scratch/theirs"
+grep -q 'install fuse3' "$scratch/err" || fail "without fusermount3: $(cat "$scratch/err")"
+S
+	need_own_mounts
+	touch "$scratch/fuse.conf" && install -m 600 "$image" "$scratch/secret" || fail "files"
+	mknod -m 666 "$scratch/fuse" c 10 229 && mkdir "$scratch/theirs" && chown 65534 "$scratch/theirs" "$image" || fail mknod
+	chmod 755 "$scratch"
+	declare -f says fail >"$scratch/functions"
+	declare -p scratch mnt image FUSE4FS >>"$scratch/functions"
+	unshare -m bash "$scratch/by-user" "$scratch/functions"
+	status=$?
+	[ $status = 0 ] || [ $status = 77 ] || exit 1
+	chown 0 "$image"
+fi
+
 # In the background: a system log of our own, in a mount namespace where /dev holds no more.
 cat >"$scratch/inside" <<'S'
 set -e

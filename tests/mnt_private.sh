@@ -15,6 +15,11 @@ ended() { # nothing is left of it, and the image is whole
 }
 seen() { debugfs -R "cat $1" "$image" 2>/dev/null; }
 
+up() { # the command of that process runs, and has set its traps
+	for _ in $(seq 100); do pgrep -P "$1" -x bash >/dev/null && break; sleep 0.1; done
+	sleep 0.5
+}
+
 trial() { # who runs it
 	img 32M -t ext4 -E root_owner
 	chmod 666 "$image"
@@ -29,6 +34,17 @@ trial() { # who runs it
 	private -o ro 'touch $1/x' 2>/dev/null && fail "$1: ro was written"
 	"$FUSE4FS" --private "$scratch/none" "$mnt" -- true 2>/dev/null; [ $? = 32 ] || fail "$1: no image"
 	ended "$1"
+	# The caller's descriptors are the command's, and those that we are told of ours.
+	exec 8<>"$image" 9>"$scratch/passed"
+	(exec "$FUSE4FS" --private fd:8 "$mnt" -- bash -c 'echo kept >&9; ! { : <&8; } 2>/dev/null && flock 9 && echo >$1/9' -- "$mnt") ||
+		fail "$1: descriptors of the command"
+	exec 8>&- 9>&-
+	[ "$(cat "$scratch/passed")" = kept ] || fail "$1: the command lost a descriptor"
+	ended "$1, descriptors"
+	# What it leaves running writes nowhere.
+	private 'setsid sh -c "sleep 2; echo x >\$1/left" sh "$1" 2>/dev/null & :' || fail "$1: leaves something running"
+	sleep 2.5
+	[ -z "$(ls -A "$mnt")" ] || fail "$1: written below the mount"
 	# Killed itself: the command and the mount go, too.
 	background 'echo late >$1/late; exec sleep 100' &
 	p=$!
@@ -37,14 +53,38 @@ trial() { # who runs it
 	{ wait "$p"; } 2>/dev/null
 	ended "$1, killed"
 	[ "$(seen /late)" = late ] || fail "$1: written before the kill, and lost"
+	# A command that takes its time to end has its mount until then.
+	background 'trap "sleep 1; echo more >\$1/more; exit" TERM; echo up >$1/up; while :; do sleep 0.1; done' &
+	p=$!
+	up "$p"
+	kill -9 "$p"
+	{ wait "$p"; } 2>/dev/null
+	ended "$1, killed with a patient command"
+	[ -z "$(ls -A "$mnt")" ] || fail "$1: written below the mount"
+	[ "$(seen /more)" = more ] || fail "$1: written after the kill, and lost"
 	# A signal is for the command.
 	background 'trap "exit 7" TERM; echo up >$1/up; while :; do sleep 0.1; done' &
 	p=$!
-	for _ in $(seq 100); do pgrep -P "$p" -x bash >/dev/null && break; sleep 0.1; done
-	sleep 0.5
+	up "$p"
 	kill "$p"
 	wait "$p"; [ $? = 7 ] || fail "$1: the signal was not passed on"
-	# The parent's death kills it.
+	for sig in USR1 USR2 ALRM RTMIN+3; do
+		background "trap 'exit 9' $sig; while :; do sleep 0.1; done" &
+		p=$!
+		up "$p"
+		kill -$sig "$p"
+		wait "$p"; [ $? = 9 ] || fail "$1: SIG$sig was not passed on"
+	done
+	# The parent's death ends it, too, unless it was told to live on.
+	bash -c 'env --default-signal=HUP "$0" --private "$1" "$2" -- bash -c "trap \"echo t >$2/told; exit\" TERM; while :; do sleep 0.1; done" & sleep 2' \
+		"$FUSE4FS" "$image" "$mnt"
+	ended "$1, parent"
+	[ "$(seen /told)" = t ] || fail "$1: the command was not told of its parent's end"
+	bash -c 'env --ignore-signal=HUP "$0" --private "$1" "$2" -- sh -c "sleep 3; echo t >$2/nohup" & sleep 1' \
+		"$FUSE4FS" "$image" "$mnt"
+	ended "$1, nohup"
+	[ "$(seen /nohup)" = t ] || fail "$1: nohup had no effect"
+	# With --die-with-parent that kills it.
 	bash -c '"$0" --die-with-parent --private "$1" "$2" -- bash -c "echo x >$2/died; exec sleep 100" & sleep 2' \
 		"$FUSE4FS" "$image" "$mnt"
 	ended "$1, parent"
@@ -56,11 +96,60 @@ trial root
 if command -v setpriv >/dev/null; then
 
 	mknod "$scratch/fuse" c 10 229 && chmod 666 "$scratch/fuse" || fail "mknod"
-	export -f private background ended seen trial img adopt fail clean_image plain_copy
+	export -f private background ended seen up trial img adopt fail clean_image plain_copy
 	export scratch image mnt FUSE4FS
 	chmod -R a+rwX "$scratch"
 	unshare -m bash -c 'mount --bind "$scratch/fuse" /dev/fuse && exec setpriv --reuid 65534 --regid 65534 \
 		--clear-groups bash -c "trial user"' || exit 1
+fi
+
+# The device itself.
+img 32M -t ext4
+size=$("$FUSE4FS" --private --export-device "$image" "$mnt" -- stat -c %s "$mnt/device") && [ "$size" = $((32 << 20)) ] ||
+	fail "--private --export-device: $size"
+
+# While it waits for the image it can be told to end, and hears of its parent's end.
+"$FUSE4FS" "$image" "$mnt" || fail "mount"
+mkdir "$scratch/second"
+waiting() { pgrep -f -- "fuse4fs .*$scratch/second" >/dev/null; }
+gone() { for _ in $(seq 30); do waiting || return 0; sleep 0.1; done; fail "$1 while waiting: goes on"; }
+for sig in TERM INT HUP; do
+	env --default-signal=INT,HUP "$FUSE4FS" --private "$image" "$scratch/second" -- touch "$scratch/ran" 2>"$scratch/err" &
+	p=$!
+	sleep 0.5
+	kill -$sig "$p"
+	gone "SIG$sig"
+	wait "$p"; [ $? = 8 ] || fail "SIG$sig while waiting: status"
+	[ ! -s "$scratch/err" ] && [ ! -e "$scratch/ran" ] || fail "SIG$sig while waiting: $(cat "$scratch/err")"
+done
+for how in "" -f --private; do
+	bash -c 'if [ "$3" = --private ]; then "$0" --die-with-parent $3 "$1" "$2" -- true & else "$0" --die-with-parent $3 "$1" "$2" & fi; sleep 0.5' "$FUSE4FS" "$image" "$scratch/second" "$how" 2>/dev/null
+	gone "--die-with-parent $how"
+done
+# The end of the thread that started it is not its parent's.
+python3 -I - "$FUSE4FS" "$image" "$scratch/second" "$mnt" <<'P' || fail "a parent whose thread ended"
+import os, subprocess, sys, threading, time
+started = []
+def start():
+    started.append(subprocess.Popen([sys.argv[1], "-f", "--die-with-parent", *sys.argv[2:4]]))
+thread = threading.Thread(target=start)
+thread.start()
+thread.join()
+time.sleep(0.5)
+subprocess.check_call(["umount", sys.argv[4]])
+for _ in range(100):
+    if started[0].poll() is not None or os.path.ismount(sys.argv[3]):
+        break
+    time.sleep(0.1)
+assert os.path.ismount(sys.argv[3])
+P
+gone "--die-with-parent after its thread"
+ended "waiting"
+
+# Interrupted at the prompt, as without --private.
+if command -v cryptsetup >/dev/null; then
+	container "$scratch/luks" $((32 << 20))
+	typed 8 ^C "$FUSE4FS" --private "$scratch/luks" "$mnt" -- true >"$scratch/out" || { cat "$scratch/out" >&2; fail "prompt"; }
 fi
 
 # In the background and in the foreground.

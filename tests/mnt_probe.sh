@@ -27,6 +27,31 @@ P
 }
 says() { grep -qE "$1" "$scratch/out" || { cat "$scratch/out" >&2; fail "the text does not say $1"; }; }
 
+# It is confined before it looks at a byte: seen while nobody takes what it says.
+confined() {
+	mkfifo "$scratch/full" && exec 8<>"$scratch/full"
+	python3 -c 'import os
+fd = os.open("'"$scratch"'/full", os.O_WRONLY | os.O_NONBLOCK)
+try:
+    while True: os.write(fd, bytes(4096))
+except BlockingIOError: pass'
+	"$FUSE4FS" --probe "$image" >&8 &
+	p=$!
+	for _ in $(seq 100); do grep -Eq '^Seccomp:\s2' "/proc/$p/status" && break; sleep 0.1; done
+	for line in 'Seccomp:\s2' 'NoNewPrivs:\s1' 'CapPrm:\s0*'; do
+		grep -Eq "^$line\$" "/proc/$p/status" || fail "a probe has not $line"
+	done
+	kill $p
+	wait $p
+	exec 8>&-
+}
+img 16M -t ext4
+confined
+probe 0 -o sandbox=require "$image"
+[ ! -s "$scratch/err" ] || fail "a probe with a sandbox says something"
+python3 -I "$srcdir_tests/without_call.py" 444 "$FUSE4FS" --probe -o sandbox=require "$image" >"$scratch/out" 2>&1
+[ $? = 32 ] && grep -q 'sandbox=require: no landlock' "$scratch/out" || fail "a probe without Landlock"
+
 # A clean file system; the same as a user who may only read it; a hostile label.
 img 32M -t ext4 -L "label"
 uuid=$(dumpe2fs -h "$image" 2>/dev/null | awk '/UUID:/ { print $3 }')

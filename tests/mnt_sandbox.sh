@@ -4,31 +4,10 @@
 # that a missing part is named; and that the monitor ends mounts that the server cannot.
 . "$(dirname "$0")/lib.sh"
 need_fuse; own_namespace
-confined=${BUILDDIR:-.}/tests/confined_fuse4fs
-log=$scratch/log
-[ -x "$confined" ] || skip "tests/confined_fuse4fs is not built"
-landlock=$(python3 -I -c 'import ctypes; print(ctypes.CDLL(None).syscall(444, None, 0, 1))')
-sanitized=$(nm "$FUSE4FS" 2>/dev/null | grep -cE '__(asan|tsan)_init')
+. "$srcdir_tests/confined.sh"
 
 sort -c <(sed -n '/^static const struct call calls/,/^}/s/.*{ "\([^"]*\)", .*/\1/p' \
 	"$srcdir_tests/../fuse4fs/sandbox_calls.c") || fail "the table of calls is not sorted"
-
-# attempts UNLISTED [OPTIONS]: what the server could do at its first flush, in $log.
-attempts() {
-	rm -f "$log"
-	CONFINED_IMAGE=$image CONFINED_UNLISTED=$1 CONFINED_LOG=$log FUSE4FS=$confined serve "${2:-}"
-	date >"$mnt/file" && sync -f "$mnt/file" || fail "writing in the sandbox"
-	for _ in $(seq 100); do grep -q '^end$' "$log" 2>/dev/null && break; sleep 0.1; done
-	unserve
-	grep -q '^end$' "$log" || fail "nothing was tried"
-}
-expect() { # ERRNO ATTEMPT...
-	wanted=$1
-	shift
-	for a; do
-		grep -qx "$a $wanted" "$log" || fail "in the sandbox: $(grep "^$a " "$log"), expected $wanted"
-	done
-}
 
 img 64M -t ext4
 serve sandbox=require
@@ -50,19 +29,51 @@ for t in /proc/"$server"/task/*; do
 	[ "$(stat -Lc %i "$t/ns/mnt")" != "$(stat -Lc %i /proc/self/ns/mnt)" ] || fail "$t sees our mounts"
 	[ -z "$(ls -A "$t/root/")" ] || fail "$t sees files"
 done
+# The monitor: CAP_SYS_ADMIN and CAP_DAC_READ_SEARCH.
+monitor=$(pgrep -P "$server")
+grep -Eq '^CapPrm:\s0*200004$' "/proc/$monitor/status" && grep -Eq '^CapBnd:\s0*200004$' "/proc/$monitor/status" ||
+	fail "the monitor has capabilities: $(grep ^Cap "/proc/$monitor/status")"
+grep -Eq '^NoNewPrivs:\s1' "/proc/$monitor/status" || fail "the monitor has no no_new_privs"
+[ "$sanitized" != 0 ] || grep -Eq '^Seccomp:\s2' "/proc/$monitor/status" || fail "the monitor has no filter"
 unserve
 clean_image
 
+# A server that was taken over cannot make it fork without bound.
+flooded() {
+	rm -f "$log"
+	CONFINED_FLOOD=1 CONFINED_LOG=$log FUSE4FS=$confined serve
+	(echo text >"$mnt/file"; sync -f "$mnt/file") &
+	writer=$!
+	for _ in $(seq 100); do grep -q '^State:.T' "/proc/$server/status" && break; sleep 0.1; done
+	grep -q '^State:.T' "/proc/$server/status" || fail "the server did not stop"
+	sleep 0.5
+	n=$(pgrep -c -P "$(pgrep -P "$server")")
+	kill -CONT "$server"
+	wait $writer
+	# Who writes back has the mount open.
+	for _ in $(seq 100); do pgrep -P "$(pgrep -P "$server")" >/dev/null || break; sleep 0.1; done
+	[ "$n" -le 1 ] || fail "the monitor has $n processes that write back"
+	unserve
+}
+
 if [ "$sanitized" = 0 ]; then
+	flooded
+
 	# All together; then without the filter, by which the others show.
 	attempts ""
 	expect EPERM open open-root open-image create stat mkdir unlink chroot chown mount umount unshare \
-		ptrace kill setuid bpf io_uring keyctl unix packet tcp code fork exec
+		ptrace kill setuid bpf io_uring keyctl unix packet tcp code fork exec secret shadow \
+		dgram sendto setown setsig async
+	expect ENOENT openat
+	[ "$landlock" -lt 1 ] || expect EACCES openat-up
 	attempts log
 	expect ENOENT stat exec open open-image create
 	expect EPERM mount umount chroot ptrace setuid packet
 	[ "$landlock" -lt 4 ] || expect EACCES open-root tcp
 	[ "$landlock" -lt 6 ] || expect EPERM kill
+	# Without Landlock the way up from /proc is the filter's to close.
+	attempts "" "" python3 -I "$srcdir_tests/without_call.py" 444
+	expect EPERM open openat openat-up
 
 	# A load in which no unlisted call is survived.
 	export CONFINED_UNLISTED=kill
@@ -82,6 +93,16 @@ if [ "$sanitized" = 0 ]; then
 	unset CONFINED_UNLISTED
 	clean_image
 fi
+
+# The end is the monitor's, on a way that only root can go.
+mkdir -m 700 "$scratch/way" && mkdir "$scratch/way/mnt" && chown 65534 "$scratch/way" || fail "mkdir"
+"$FUSE4FS" -f "$image" "$scratch/way/mnt" 2>"$scratch/server.log" &
+server=$!
+for _ in $(seq 100); do grep -Eq '^Seccomp:\s2' "/proc/$server/status" && break; sleep 0.1; done
+kill "$server"
+wait "$server" || fail "the end behind a directory of somebody else's: status $?"
+mountpoint -q "$scratch/way/mnt" && fail "a mount behind somebody else's directory was left"
+[ ! -s "$scratch/server.log" ] || fail "the end: says something"
 
 # In the background, where it leaves the terminal; no wish, no sandbox.
 "$FUSE4FS" "$image" "$mnt" || fail "in the background"

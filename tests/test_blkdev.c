@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The contract checks of transport/blkdev.c, and the test devices built on it. */
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -14,6 +15,7 @@
 #include "dev_fault.h"
 #include "dev_mem.h"
 #include "dev_record.h"
+#include "transport/flushes.h"
 
 enum { SIZE = 1024 * 1024 };
 
@@ -74,6 +76,31 @@ static int probe_close(struct blkdev *dev)
 {
 	return -EIO;
 }
+
+static struct {
+	pthread_barrier_t both;
+	pthread_mutex_t lock;
+	unsigned calls;
+	bool first_hears;
+} race = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* Two at a time. One of them hears of the loss, and takes its time to say so. */
+static int racing_flush(struct blkdev *dev)
+{
+	const struct timespec ms = { .tv_nsec = 20000000 };
+	bool hears;
+
+	pthread_mutex_lock(&race.lock);
+	hears = (race.calls++ == 0) == race.first_hears;
+	pthread_mutex_unlock(&race.lock);
+	pthread_barrier_wait(&race.both);
+	if (!hears)
+		return 0;
+	nanosleep(&ms, NULL);
+	return -EIO;
+}
+
+static const struct blkdev_ops racing_ops = { .flush = racing_flush };
 
 static const struct blkdev_ops probe_ops = {
 	.read = probe_read,
@@ -223,6 +250,36 @@ static void calls_are_counted(void **state)
 	assert_int_equal(p.dev.stats.errors, 1);
 }
 
+static void *flush_thread(void *dev)
+{
+	return (void *)(intptr_t)blkdev_flush(dev);
+}
+
+static void a_loss_is_told_to_all_who_flush(void **state)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct probe p = probe_new();
+		pthread_t other;
+		void *result;
+
+		p.dev.ops = &racing_ops;
+		p.dev.flushes = flushes_new();
+		assert_non_null(p.dev.flushes);
+		race.calls = 0;
+		race.first_hears = i;
+		pthread_barrier_init(&race.both, NULL, 2);
+		assert_int_equal(pthread_create(&other, NULL, flush_thread, &p.dev), 0);
+		assert_int_equal(blkdev_flush(&p.dev), -EIO);
+		assert_int_equal(pthread_join(other, &result), 0);
+		assert_int_equal((intptr_t)result, -EIO);
+		pthread_barrier_destroy(&race.both);
+		p.dev.ops = &probe_ops;
+		assert_int_equal(blkdev_flush(&p.dev), -EIO);	/* for good */
+		assert_int_equal(blkdev_flush_own(&p.dev), 0);
+		flushes_free(p.dev.flushes);
+	}
+}
+
 static void close_takes_null_and_passes_errors(void **state)
 {
 	struct probe p = probe_new();
@@ -328,6 +385,7 @@ int main(void)
 		cmocka_unit_test(without_a_hook_a_read_is_one_call),
 		cmocka_unit_test(zeros_fall_back_to_writes),
 		cmocka_unit_test(calls_are_counted),
+		cmocka_unit_test(a_loss_is_told_to_all_who_flush),
 		cmocka_unit_test(close_takes_null_and_passes_errors),
 		cmocka_unit_test(faults_hit_the_nth_call),
 		cmocka_unit_test(a_recorded_log_replays_to_any_point),

@@ -167,6 +167,78 @@ static void longest_extents_merge_up_to_their_limit(void **state)
 	model_fini(&m);
 }
 
+/* Reserves everything but one block. Returns how many runs. */
+static unsigned reserve_all(struct fs *fs, struct fs_run *runs, unsigned max)
+{
+	uint32_t len;
+	unsigned n = 0;
+
+	for (uint32_t want = 4096; want; want /= 2)
+		while (n < max && !balloc_reserve(fs, 0, want, true, &runs[n].pblk, &len))
+			runs[n++].len = len;
+	assert_in_range(n, 1, max - 1);
+	assert_int_equal(atomic_load(&fs->avail_blocks), 0);
+	balloc_unreserve(fs, runs[n - 1].pblk + runs[n - 1].len - 1, 1);
+	runs[n - 1].len--;
+	return n;
+}
+
+/*
+ * Ten unwritten blocks in a row, whose two extents stand in two full leaves: to convert the
+ * middle takes two new nodes, and there is room for one.
+ */
+static void half_a_conversion(uint32_t size_nblks)
+{
+	enum { FULL = 84, AT = 200, PBLK = 6000, MAX_RUNS = 1000 };
+	static struct fs_run runs[MAX_RUNS];
+	uint8_t data[6 << 10], back[3 << 10];
+	struct scratch s;
+	struct map_model m;
+	struct inode *inode;
+	unsigned n;
+
+	scratch_new(&s, 16 << 20, "-b 1024 -O ^has_journal,metadata_csum");
+	inode = scratch_file(&s, "f");
+	model_init(&m, inode, 500, 1, true, 8);
+	model_set_size(&m, fs_off(s.fs, size_nblks));
+	for (uint32_t k = 0; k < FULL - 1; k++)
+		assert_int_equal(model_insert_at(&m, k * 2, 1, 3000 + k * 2, RUN_UNWRITTEN), 0);
+	assert_int_equal(model_insert_at(&m, AT, 4, PBLK, RUN_UNWRITTEN), 0);
+	assert_int_equal(model_insert_at(&m, AT + 5, 5, PBLK + 5, RUN_UNWRITTEN), 0);
+	assert_int_equal(model_insert_at(&m, AT + 4, 1, PBLK + 4, RUN_UNWRITTEN), 0);
+	for (uint32_t k = 1; k < FULL; k++)
+		assert_int_equal(model_insert_at(&m, AT + 10 + k * 2, 1, 4000 + k * 2,
+						 RUN_UNWRITTEN), 0);
+	model_look_all(&m);
+	n = reserve_all(s.fs, runs, MAX_RUNS);
+	memset(data, 'x', sizeof(data));
+	model_look(&m, AT);
+	model_look(&m, AT + 5);		/* known as one run */
+	assert_int_equal(file_write(inode, data, sizeof(data), (AT + 2) << 10, true), 3 << 10);
+	while (n-- > 0)
+		balloc_unreserve(s.fs, runs[n].pblk, runs[n].len);
+	memset(m.state + AT + 2, 0, 3);
+	inode_put(inode);
+	scratch_check(&s);
+	scratch_open(&s);
+	assert_int_equal(ops_lookup(s.fs, EXT2_ROOT_INO, "f", &inode), 0);
+	m.inode = inode;
+	model_look_all(&m);
+	assert_int_equal(inode->size, fs_off(s.fs, MAX(size_nblks, AT + 5)));
+	assert_int_equal(file_read(inode, back, sizeof(back), (AT + 2) << 10), sizeof(back));
+	assert_memory_equal(back, data, sizeof(back));
+	inode_put(inode);
+	scratch_check(&s);
+	scratch_free(&s);
+	model_fini(&m);
+}
+
+static void half_a_conversion_is_half_a_write(void **state)
+{
+	half_a_conversion(400);
+	half_a_conversion(150);
+}
+
 struct damage {
 	bool leaf;
 	unsigned off, value;
@@ -236,6 +308,7 @@ int main(void)
 		cmocka_unit_test(fragmented_to_depth_3),
 		cmocka_unit_test(written_in_order_fills_leaves),
 		cmocka_unit_test(longest_extents_merge_up_to_their_limit),
+		cmocka_unit_test(half_a_conversion_is_half_a_write),
 		cmocka_unit_test(damaged_trees_are_refused),
 	};
 

@@ -431,6 +431,49 @@ static void errors_continue_reach_the_superblock(void **state)
 	image_free(&img);
 }
 
+/* What a crash now leaves, after a recovery. */
+static void crash_super(const struct image *img, struct ext2_super_block *ret)
+{
+	struct image copy = *img;
+
+	snprintf(copy.path, sizeof(copy.path), "%.200s.crash", img->path);
+	copy.opt.log_arg = &copy;
+	assert_int_equal(image_run("cp %s %s", img->path, copy.path), 0);
+	image_open(&copy);
+	assert_int_equal(image_close(&copy), 0);
+	read_super(copy.path, ret);
+	unlink(copy.path);
+}
+
+/* The record is in the next commit, which comes although nothing else has changed. */
+static void errors_continue_survive_a_crash(void **state)
+{
+	static const char *const args[] = { "-t ext4 -e continue", "-t ext2 -e continue" };
+	struct ext2_super_block sb;
+	struct image img;
+
+	for (size_t i = 0; i < ARRAY_LEN(args); i++) {
+		image_make(&img, 16 * MIB, args[i]);
+		image_open(&img);
+		assert_int_equal(fs_sync(img.fs), 0);
+		fs_error(img.fs, -EUCLEAN, 12, 34, "bad thing");
+		assert_int_equal(fs_sync(img.fs), 0);
+		crash_super(&img, &sb);
+		assert_int_equal(sb.s_error_count, 1);
+		assert_int_equal(sb.s_last_error_ino, 12);
+		assert_true(sb.s_state & EXT2_ERROR_FS);
+		fs_error(img.fs, -EUCLEAN, 13, 34, "bad thing");
+		for (int k = 0; k < 100 && sb.s_error_count < 2; k++) {
+			usleep(100000);
+			crash_super(&img, &sb);
+		}
+		assert_int_equal(sb.s_error_count, 2);
+		assert_int_equal(sb.s_last_error_ino, 13);
+		assert_int_equal(image_close(&img), 0);
+		image_free(&img);
+	}
+}
+
 static void recover_flag_is_written_at_once(void **state)
 {
 	struct ext2_super_block sb;
@@ -501,6 +544,7 @@ int main(void)
 		cmocka_unit_test(failing_device_is_reported),
 		cmocka_unit_test(errors_are_recorded_and_stop_writing),
 		cmocka_unit_test(errors_continue_reach_the_superblock),
+		cmocka_unit_test(errors_continue_survive_a_crash),
 		cmocka_unit_test(recover_flag_is_written_at_once),
 		cmocka_unit_test(shutdown_ends_everything),
 		cmocka_unit_test(system_blocks_are_not_valid_for_files),

@@ -448,7 +448,25 @@ static void in_use_but_empty(struct log *log, struct jbd2_super *js)
 
 static void high_first(struct log *log, struct jbd2_super *js)
 {
-	js->s_first = htobe32(17);
+	js->s_first = htobe32(1025);	/* as many as there must be remain */
+}
+
+static void no_room(struct log *log, struct jbd2_super *js)
+{
+	js->s_first = htobe32(500);
+}
+
+/* The kernel does not take it either: operations would not fit. */
+static void a_ring_too_small_is_refused(void **state)
+{
+	struct blkdev *dev = unit_mkfs(16 * MIB, "-t ext4 " TINY "-O metadata_csum");
+	struct fs *fs;
+
+	set_journal(dev, no_room);
+	assert_int_equal(unit_fs_open(dev, NULL, &fs), -EUCLEAN);
+	fs = unit_fs_must_open(dev, &(struct fs_options){ .readonly = true });
+	assert_int_equal(fs_close(fs), 0);
+	blkdev_close(dev);
 }
 
 /* The kernel had it for itself and its fast commits. */
@@ -481,7 +499,7 @@ static void odd_journals_are_taken_up(void **state)
 		{ "-t ext4 " TINY "-O ^metadata_csum,64bit", as_csum_v1 },
 		{ "-t ext4 " TINY "-O metadata_csum", in_use_but_empty },
 		{ "-t ext3 " TINY, in_use_but_empty },
-		{ "-t ext4 " TINY "-O metadata_csum", high_first },
+		{ "-t ext4 -b 1024 -J size=2 -N 1024 -O metadata_csum", high_first },
 		{ "-t ext4 -b 1024 -J size=2 -N 1024 -O metadata_csum,fast_commit",
 		  with_fast_commit_area },
 	};
@@ -520,6 +538,7 @@ int main(void)
 		cmocka_unit_test(long_work_is_cut_into_transactions),
 		cmocka_unit_test(the_last_transaction_number_is_passed),
 		cmocka_unit_test(odd_journals_are_taken_up),
+		cmocka_unit_test(a_ring_too_small_is_refused),
 	};
 
 	initialize_ext2_error_table();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Headers mutated at random, TEST_MUTATIONS of them (3000), by TEST_SEED: each loads or is
+ * Headers mutated at random, TEST_MUTATIONS of them (10000), by TEST_SEED: each loads or is
  * refused with a sentence; what loads is unlocked within small limits, and what unlocks is
  * read. No crash, no hang, no more memory than the limits allow. Run it under
  * --with-sanitizer=address,undefined for more than luck.
@@ -18,7 +18,7 @@ enum {
 
 static struct fixture luks1, luks2;
 static uint8_t bytes[FIXTURE_SIZE];
-static unsigned mutations = 3000, seed, current;
+static unsigned mutations = 10000, seed, current;
 static unsigned loaded, unlocked;
 
 static unsigned below(unsigned n)

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -14,6 +15,8 @@
 #include "dev_mem.h"
 #include "fs_probe.h"
 #include "image.h"
+#include "txn.h"
+#include "unit_tree.h"
 
 enum { SIZE = 16 << 20, SUPER_OFF = 1024, BS = 1024 };
 
@@ -100,10 +103,10 @@ static bool await_change(struct world *w, uint32_t from)
 
 /* No journal: nobody but us calls the device while nothing changes. */
 #define MMP_1S	"-t ext4 -b 1024 -O mmp,^metadata_csum,^has_journal -E mmp_update_interval=1"
+#define MMP_1S_JOURNAL "-t ext4 -b 1024 -J size=1 -O mmp -E mmp_update_interval=1"
 #define MMP_5S	"-t ext4 -b 1024 -J size=1 -O mmp,^metadata_csum"
 
-/* Whichever call of a mount and an unmount fails: it is told, and the block never lies. */
-static void every_failure_is_told(void **state)
+static void try_every_failure(unsigned kinds, bool forever)
 {
 	bool fired = true;
 	struct world w;
@@ -112,7 +115,7 @@ static void every_failure_is_told(void **state)
 		int ret;
 
 		world_new(&w, "-t ext4 -b 1024 -J size=1 -O mmp");
-		dev_fault_arm(w.dev, DEV_FAULT_ALL, n, -EIO, true);
+		dev_fault_arm(w.dev, kinds, n, -EIO, forever);
 		ret = fs_open(w.dev, &w.img.opt, &w.fs, w.img.why, sizeof(w.img.why));
 		assert_true(!ret || w.img.why[0]);
 		if (!ret)
@@ -127,10 +130,22 @@ static void every_failure_is_told(void **state)
 	}
 }
 
+/* Whichever call of a mount and an unmount fails: it is told, and the block never lies. */
+static void every_failure_is_told(void **state)
+{
+	try_every_failure(DEV_FAULT_ALL, true);
+}
+
+/* A lost write is met by one flush, the thread's or another. */
+static void one_failed_flush_is_told(void **state)
+{
+	try_every_failure(DEV_FAULT_FLUSH, false);
+}
+
 /* One update that fails is an error of the device; the next one heals. */
 static void updates_go_on_after_a_failure(void **state)
 {
-	static const unsigned kinds[] = { DEV_FAULT_READ, DEV_FAULT_WRITE, DEV_FAULT_FLUSH };
+	static const unsigned kinds[] = { DEV_FAULT_READ, DEV_FAULT_WRITE };
 	uint32_t before;
 	struct world w;
 
@@ -149,6 +164,38 @@ static void updates_go_on_after_a_failure(void **state)
 		assert_non_null(strstr(w.img.last_error, "multi-mount protection"));
 		assert_int_equal(fs_may_write(w.fs), 0);
 		assert_int_equal(fs_close(w.fs), 0);
+		assert_int_equal(seq(&w), EXT4_MMP_SEQ_CLEAN);
+		world_free(&w);
+	}
+}
+
+/* The thread's flush hears that a write of a file was lost; the file's fsync fails all the
+ * same, and so does everything after it. The thread goes on. */
+static void a_loss_that_an_update_meets_is_everybodys(void **state)
+{
+	static const char *const args[] = { MMP_1S, MMP_1S_JOURNAL };
+	struct handle h;
+	struct world w;
+
+	for (size_t i = 0; i < ARRAY_LEN(args); i++) {
+		world_new(&w, args[i]);
+		w.img.opt.errors = FS_ERRORS_CONTINUE;
+		w.img.opt.commit_sec = 1000;
+		world_mount(&w);
+		assert_int_equal(unit_make(w.fs, "/file", S_IFREG | 0600, NULL), 0);
+		assert_int_equal(unit_fsync(w.fs, "/file"), 0);
+		/* No commit, and no flush but the thread's. */
+		assert_int_equal(txn_begin(w.fs, 1, &h), 0);
+		assert_int_equal(unit_write(w.fs, "/file", 0, 5000, 1), 0);
+		dev_fault_arm(w.dev, DEV_FAULT_FLUSH, 1, -EIO, false);
+		for (int k = 0; k < 100 && !dev_fault_fired(w.dev); k++)
+			sleep_ms(50);
+		assert_true(dev_fault_fired(w.dev));
+		txn_stop(&h);
+		assert_int_equal(unit_fsync(w.fs, "/file"), -EIO);
+		assert_int_equal(fs_may_write(w.fs), -EROFS);
+		assert_true(await_change(&w, seq(&w)));
+		assert_int_equal(fs_close(w.fs), -EROFS);
 		assert_int_equal(seq(&w), EXT4_MMP_SEQ_CLEAN);
 		world_free(&w);
 	}
@@ -233,6 +280,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_failure_is_told),
+		cmocka_unit_test(one_failed_flush_is_told),
+		cmocka_unit_test(a_loss_that_an_update_meets_is_everybodys),
 		cmocka_unit_test(updates_go_on_after_a_failure),
 		cmocka_unit_test(errors_ro_applies),
 		cmocka_unit_test(what_was_taken_stays_taken),

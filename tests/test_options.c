@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* options.c and its table: what is accepted, what is refused and how it is named. */
 #include <errno.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "options.h"
@@ -94,6 +96,29 @@ static void options_of_containers(void **state)
 	assert_int_equal(o.action, ACT_EXPORT);
 	assert_int_equal(o.has_passfd, 1);
 	assert_int_equal(o.passfd, 0);
+	options_fini(&o);
+}
+
+static void paths_are_absolute(void **state)
+{
+	struct options o;
+	char why[256], dir[PATH_MAX], path[PATH_MAX + 16];
+
+	assert_non_null(getcwd(dir, sizeof(dir)));
+	assert_int_equal(parse("-o ssh_config=c,identity=./k/id,UserKnownHostsFile=none,header=h h:i m",
+			       &o, why), 0);
+	snprintf(path, sizeof(path), "%s/c", dir);
+	assert_string_equal(o.ssh_config, path);
+	snprintf(path, sizeof(path), "%s/./k/id", dir);
+	assert_string_equal(o.identity, path);
+	assert_string_equal(o.known_hosts, "none");
+	snprintf(path, sizeof(path), "%s/h", dir);
+	assert_string_equal(o.header, path);
+	options_fini(&o);
+	assert_int_equal(parse("-o ssh_config=none,keyfile=-,UserKnownHostsFile=~/k h:i m", &o, why), 0);
+	assert_string_equal(o.ssh_config, "none");
+	assert_string_equal(o.keyfile, "-");
+	assert_string_equal(o.known_hosts, "~/k");
 	options_fini(&o);
 }
 
@@ -242,6 +267,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(plain_mount),
 		cmocka_unit_test(values_of_every_kind),
+		cmocka_unit_test(paths_are_absolute),
 		cmocka_unit_test(options_of_containers),
 		cmocka_unit_test(later_wins),
 		cmocka_unit_test(mount_noise_is_ignored),

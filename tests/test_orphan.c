@@ -4,6 +4,8 @@
  * copy of the image after a commit; e2fsck says which orphans it sees in it.
  */
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -213,6 +215,91 @@ static void test_truncate_is_finished(void **state)
 	}
 }
 
+static void *cut_thread(void *inode)
+{
+	return (void *)(intptr_t)file_truncate(inode, 777);
+}
+
+/* True when a truncation of inode is between two of its handles now. */
+static bool is_half_cut(struct inode *inode)
+{
+	bool half, orphan;
+
+	rwlock_read(&inode->lock);
+	half = inode->half_cut;
+	orphan = inode->orphan;
+	rwlock_read_unlock(&inode->lock);
+	assert_true(orphan || !half);	/* I5 */
+	return half;
+}
+
+/* A file without a name, or with one, in more pieces than a transaction removes. */
+static struct inode *make_in_pieces(struct fs *fs, const char *name)
+{
+	struct inode *inode;
+	uint8_t block[1024];
+
+	memset(block, 1, sizeof(block));
+	if (name)
+		assert_int_equal(ops_make(fs, EXT2_ROOT_INO, name, S_IFREG | 0644, 0, NULL,
+					  &root_cred, &inode), 0);
+	else
+		assert_int_equal(ops_tmpfile(fs, EXT2_ROOT_INO, S_IFREG | 0600, &root_cred, &inode), 0);
+	for (uint64_t i = 0; i < 4000; i++)
+		assert_int_equal(file_write(inode, block, sizeof(block), i * 1700000, true),
+				 sizeof(block));
+	assert_int_equal(fs_sync(fs), 0);
+	return inode;
+}
+
+/* Gives a file a name, or takes it, halfway through its truncation. False: that was over. */
+static bool change_links_halfway(struct fs *fs, bool unlink)
+{
+	struct inode *inode = make_in_pieces(fs, unlink ? "cut" : NULL), *again;
+	pthread_t cutter;
+	void *result;
+	bool halfway;
+
+	assert_int_equal(pthread_create(&cutter, NULL, cut_thread, inode), 0);
+	for (int i = 0; i < 100000 && !is_half_cut(inode); i++)
+		sched_yield();
+	if (unlink) {
+		assert_int_equal(ops_unlink(fs, EXT2_ROOT_INO, "cut"), 0);
+	} else {
+		assert_int_equal(ops_link(fs, inode->ino, EXT2_ROOT_INO, "cut", &again), 0);
+		inode_put(again);
+	}
+	halfway = is_half_cut(inode);
+	assert_int_equal(pthread_join(cutter, &result), 0);
+	assert_null(result);
+	assert_int_equal(inode->orphan, unlink);
+	assert_false(inode->half_cut);
+	inode_put(inode);
+	if (!unlink)
+		assert_int_equal(ops_unlink(fs, EXT2_ROOT_INO, "cut"), 0);
+	return halfway;
+}
+
+static void test_links_change_while_it_is_cut(void **state)
+{
+	struct image img;
+
+	for (int unlink = 0; unlink < 2; unlink++) {
+		int tries = 0;
+
+		image_make(&img, 64 * MIB, "-t ext4 -b 1024 -g 256 -J size=1 -N 1024");
+		image_open(&img);
+		while (!change_links_halfway(img.fs, unlink))
+			assert_in_range(++tries, 1, 50);
+		assert_int_equal(super_last_orphan(img.fs), 0);
+		assert_int_equal(atomic_load(&img.fs->doomed), 0);
+		assert_int_equal(image_close(&img), 0);
+		assert_int_equal(img.errors, 0);
+		image_fsck(&img);
+		image_free(&img);
+	}
+}
+
 /* None of these may hang or crash; each is said once, and the image is served. */
 static void test_damaged_lists(void **state)
 {
@@ -384,6 +471,7 @@ int main(void)
 		cmocka_unit_test(test_next_mount_deletes_them),
 		cmocka_unit_test(test_orphan_file_overflows),
 		cmocka_unit_test(test_truncate_is_finished),
+		cmocka_unit_test(test_links_change_while_it_is_cut),
 		cmocka_unit_test(test_damaged_lists),
 		cmocka_unit_test(test_damaged_orphan_file),
 		cmocka_unit_test(test_bad_orphan_file_inode),

@@ -274,6 +274,36 @@ static void blocks_without_credit_are_counted(void **state)
 	rig_close(r);
 }
 
+static void *begin_and_stop(void *arg)
+{
+	struct rig *r = arg;
+	struct handle h;
+
+	assert_int_equal(txn_begin(&r->fs, 20, &h), 0);
+	assert_int_equal(txn_stop(&h), 0);
+	return NULL;
+}
+
+/* Who waits for room goes on when another stops without having used what it had reserved. */
+static void unused_credits_make_room(void **state)
+{
+	struct rig *r = rig_open_opt(&(struct fs_options){ .commit_sec = 100,
+							   .cache_bytes = 64 * BS },
+				     &(struct dev_delay_times){ 0 });
+	struct timespec until;
+	pthread_t thread;
+	struct handle h;
+
+	assert_int_equal(txn_begin(&r->fs, 1000, &h), 0);
+	assert_int_equal(pthread_create(&thread, NULL, begin_and_stop, r), 0);
+	usleep(100000);
+	assert_int_equal(txn_stop(&h), 0);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 10;
+	assert_int_equal(pthread_timedjoin_np(thread, NULL, &until), 0);
+	rig_close(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -290,6 +320,7 @@ int main(void)
 		cmocka_unit_test(transactions_stay_bounded),
 		cmocka_unit_test(one_oversized_handle_is_let_in),
 		cmocka_unit_test(blocks_without_credit_are_counted),
+		cmocka_unit_test(unused_credits_make_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -130,6 +130,20 @@ static int write_hole(struct fs *fs) { return unit_write(fs, "/sparse", 300 * KI
 static int write_deep(struct fs *fs) { return unit_write(fs, "/deep", 2 * MIB + 3 * KIB, 2 * KIB, 4); }
 static int write_mib(struct fs *fs) { return unit_write(fs, "/lin/f00", 0, MIB, 5); }
 static int write_far(struct fs *fs) { return unit_write(fs, "/lin/f00", 900 * MIB, 100, 6); }
+/* In a block map, the end of one array of pointers and the start of the next: three new levels.
+ * Not behind the end of the file, where more would be reserved; read before, so that it is
+ * known as one hole and becomes one run. Done again, only the write may store the inode. */
+static int write_arrays(struct fs *fs)
+{
+	AUTOINODE inode = NULL;
+	int err = unit_get(fs, "/lin/f05", &inode);
+
+	if (!err && inode->size < MIB)
+		err = unit_truncate(fs, "/lin/f05", MIB);
+	if (!err)
+		err = unit_read(fs, "/lin/f05");
+	return err ? err : unit_write(fs, "/lin/f05", 266 * KIB, 4 * KIB, 12);
+}
 static int write_tiny(struct fs *fs) { return unit_write(fs, "/tiny", 10, 50, 7); }
 static int write_grow(struct fs *fs) { return unit_write(fs, "/tiny", 10, 5000, 8); }
 static int write_unwritten(struct fs *fs)
@@ -344,7 +358,7 @@ const struct unit_op unit_ops[] = {
 	OP(rename_same), OP(rename_across), OP(rename_over), OP(rename_dir), OP(rename_dir_over),
 	OP(rename_new), OP(rename_exchange), OP(rename_whiteout),
 	OP(write_append), OP(write_over), OP(write_hole), OP(write_deep), OP(write_mib),
-	OP(write_far), OP(write_tiny), OP(write_grow), OP(write_unwritten),
+	OP(write_far), OP(write_arrays), OP(write_tiny), OP(write_grow), OP(write_unwritten),
 	OP(truncate_zero), OP(truncate_deep), OP(truncate_mid), OP(truncate_up),
 	OP(truncate_tiny),
 	OP(falloc_plain), OP(falloc_keep), OP(falloc_punch), OP(falloc_punch_deep),

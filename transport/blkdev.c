@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "blkdev.h"
+#include "flushes.h"
 
 enum { ZERO_PIECE = 1024 * 1024 };
 
@@ -129,11 +130,22 @@ int blkdev_write_zeros(struct blkdev *dev, uint64_t off, uint64_t len)
 	return counted(dev, err);
 }
 
-int blkdev_flush(struct blkdev *dev)
+static int flush(struct blkdev *dev, bool shared)
 {
 	count(&dev->stats.flushes, 1);
 	blkdev_about_to_wait(dev);
-	return counted(dev, dev->ops->flush(dev));
+	return counted(dev, dev->flushes ? flushes_run(dev->flushes, dev, shared)
+					 : dev->ops->flush(dev));
+}
+
+int blkdev_flush(struct blkdev *dev)
+{
+	return flush(dev, true);
+}
+
+int blkdev_flush_own(struct blkdev *dev)
+{
+	return flush(dev, false);
 }
 
 int blkdev_discard(struct blkdev *dev, uint64_t off, uint64_t len)

@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 struct blkdev;
+struct flushes;
 
 enum {
 	BLKDEV_LONG_WRITE = 256 * 1024,	/* bytes; shorter writes are taken not to sleep */
@@ -81,6 +82,9 @@ struct blkdev {
 	 * before the first transfer. [init only] */
 	void (*before_wait)(void *arg);
 	void *before_wait_arg;
+	/* Whoever flushes hears of a loss that another flush has met (flushes.h). Set by the
+	 * owner of the top device, before others use it. NULL: each hears of its own. */
+	struct flushes *flushes;
 };
 
 /* For a caller that is about to sleep for something else: calls before_wait, if set. */
@@ -96,6 +100,9 @@ int blkdev_write(struct blkdev *dev, const void *buf, size_t len, uint64_t off);
  * device promises zeros). */
 int blkdev_write_zeros(struct blkdev *dev, uint64_t off, uint64_t len);
 int blkdev_flush(struct blkdev *dev);
+/* The same, but the result is this flush's alone: for what goes on after a loss. It is noted
+ * in dev->flushes all the same. */
+int blkdev_flush_own(struct blkdev *dev);
 int blkdev_discard(struct blkdev *dev, uint64_t off, uint64_t len);
 void blkdev_prefetch(struct blkdev *dev, uint64_t off, uint64_t len);
 /* Before a read of what others may have written. */

@@ -82,17 +82,49 @@ static int load_identity(struct ssh_login *l)
 
 static int try_identity(struct ssh_login *l)
 {
-	if (!l->opt.identity || l->identity_unusable)
-		return SSH_AUTH_DENIED;
-	if (!l->identity && load_identity(l))
+	if (!l->identity && (!l->opt.identity || l->identity_unusable || load_identity(l)))
 		return SSH_AUTH_DENIED;
 	return ssh_userauth_publickey(l->session, NULL, l->identity);
+}
+
+/* The file that libssh is trying, before it says what came of it. */
+static void note_key_file(struct ssh_login *l)
+{
+	ssh_string_free_char(l->key_file);
+	l->key_file = NULL;
+	if (ssh_userauth_publickey_auto_get_current_identity(l->session, &l->key_file))
+		l->key_file = NULL;
+}
+
+/*
+ * Later logins offer the key that let us in as if it were identity=: by then the process may not
+ * be able to read it. Nobody is asked for its passphrase a second time.
+ */
+static void keep_key(struct ssh_login *l)
+{
+	const bool first = l->first;
+	char passphrase[1024] = "";
+
+	if (!l->key_file || l->identity || l->opt.identity)
+		return;
+	l->first = false;
+	if (ssh_pki_import_privkey_file(l->key_file, NULL, NULL, NULL, &l->identity) == SSH_ERROR &&
+	    !passphrase_for(l, l->key_file, passphrase, sizeof(passphrase)))
+		ssh_pki_import_privkey_file(l->key_file, passphrase, NULL, NULL, &l->identity);
+	explicit_bzero(passphrase, sizeof(passphrase));
+	l->first = first;
 }
 
 /* The agent's keys, then the files of ssh_config. */
 static int try_keys(struct ssh_login *l)
 {
-	return ssh_userauth_publickey_auto(l->session, NULL, NULL);
+	int rc = ssh_userauth_publickey_auto(l->session, NULL, NULL);
+
+	if (rc == SSH_AUTH_AGAIN)
+		note_key_file(l);
+	else if (rc == SSH_AUTH_SUCCESS || rc == SSH_AUTH_PARTIAL)
+		keep_key(l);
+	return rc;
 }
 
 /* One line: "(user@host) PROMPT", with what the server says beside it in front. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,6 +50,16 @@ static void choose_proxyjump(void)
 			setenv("OPENSSH_PROXYJUMP", "1", 0);
 }
 
+/* Where libssh looks for files when it cannot ask for the user's entry any more. */
+static void choose_home(void)
+{
+	struct passwd entry, *user = NULL;
+	char text[4096];
+
+	if (!getenv("HOME") && !getpwuid_r(getuid(), &entry, text, sizeof(text), &user) && user)
+		setenv("HOME", user->pw_dir, 0);
+}
+
 static int copy_strings(struct ssh_login *l)
 {
 	const char **fields[] = { &l->opt.host, &l->opt.user, &l->opt.config, &l->opt.identity,
@@ -77,6 +88,7 @@ int ssh_login_new(const struct ssh_login_options *opt, struct ssh_login **ret)
 		return -ENOMEM;
 	}
 	choose_proxyjump();
+	choose_home();
 	*ret = l;
 	return 0;
 }
@@ -86,6 +98,9 @@ void ssh_login_free(struct ssh_login *l)
 	if (!l)
 		return;
 	ssh_login_drop(l);
+	tcp_fini(&l->tcp);
+	ssh_string_free_char(l->user);
+	ssh_string_free_char(l->key_file);
 	ssh_key_free(l->pin);
 	ssh_key_free(l->identity);
 	for (size_t i = 0; i < sizeof(l->strings) / sizeof(l->strings[0]); i++)
@@ -203,9 +218,12 @@ static int step_auth(struct ssh_login *l)
 {
 	int err = ssh_auth_step(l);
 
-	if (!err)
-		l->state = LOGIN_UP;
-	return err;
+	if (err)
+		return err;
+	if (!l->user)
+		ssh_options_get(l->session, SSH_OPTIONS_USER, &l->user);
+	l->state = LOGIN_UP;
+	return 0;
 }
 
 /* libssh may have closed its socket, reset at a bad moment, and still say "again", for ever. */

@@ -57,7 +57,8 @@ struct ssh_login_options {
 struct ssh_login;
 struct ssh_session_struct;
 
-/* 0, -ENOMEM. Sets OPENSSH_PROXYJUMP for libssh where ssh(1) exists: before threads start. */
+/* 0, -ENOMEM. Sets OPENSSH_PROXYJUMP for libssh where ssh(1) exists, and HOME where it is not set:
+ * before threads start. */
 int ssh_login_new(const struct ssh_login_options *opt, struct ssh_login **ret);
 void ssh_login_free(struct ssh_login *l);
 /*

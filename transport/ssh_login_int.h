@@ -32,8 +32,10 @@ struct ssh_login {
 	ssh_session session;		/* NULL when DOWN */
 	struct tcp_attempt tcp;
 	struct ssh_auth auth;
+	char *user;			/* whom the first login let in, or NULL; libssh's to free */
 	ssh_key pin;			/* host key of the first login */
-	ssh_key identity;		/* opt.identity, once it has been read */
+	ssh_key identity;		/* opt.identity or key_file, once it has been read */
+	char *key_file;			/* of ssh_config, tried last, or NULL; libssh's to free */
 	bool identity_unusable;		/* it cannot be read; said once */
 	struct ssh_callbacks_struct callbacks;
 	char where[256];		/* "user@host", for prompts and messages */

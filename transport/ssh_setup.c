@@ -112,7 +112,8 @@ static int set_explicit(struct ssh_login *l)
 		const void *value;
 		const char *name;
 	} options[] = {
-		{ SSH_OPTIONS_USER, o->user, "user" },
+		/* Later logins are the same user's, and need no list of users to know who we are. */
+		{ SSH_OPTIONS_USER, l->user ? l->user : o->user, "user" },
 		{ SSH_OPTIONS_PORT, o->port ? &o->port : NULL, "port" },
 		{ SSH_OPTIONS_KNOWNHOSTS, o->known_hosts, "UserKnownHostsFile" },
 		{ SSH_OPTIONS_CIPHERS_C_S, o->ciphers, "ciphers" },

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -64,22 +65,41 @@ static int next_address(struct tcp_attempt *a)
 	return a->err;
 }
 
+static void forget(struct tcp_attempt *a)
+{
+	if (a->addresses)
+		freeaddrinfo(a->addresses);
+	a->addresses = NULL;
+}
+
+/* A name that is too long to be remembered is none of last time's. */
+static bool is_known(const struct tcp_attempt *a, const char *name, int len)
+{
+	return a->addresses && len < TCP_NAME_LEN && !strcmp(a->name, name);
+}
+
 int tcp_start(struct tcp_attempt *a, const char *host, unsigned port, char *why, size_t why_len)
 {
 	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
-	char service[16];
+	char service[16], name[TCP_NAME_LEN];
+	const int len = snprintf(name, sizeof(name), "%u %s", port, host);
+	struct addrinfo *found = NULL;
 	int err;
 
-	*a = (struct tcp_attempt){ .fd = -1, .err = -EHOSTUNREACH };
 	snprintf(service, sizeof(service), "%u", port);
-	err = getaddrinfo(host, service, &hints, &a->addresses);
-	if (err) {
+	err = getaddrinfo(host, service, &hints, &found);
+	if (err && !is_known(a, name, len)) {
 		snprintf(why, why_len, "%s: %s", host,
 			 err == EAI_SYSTEM ? strerror(errno) : gai_strerror(err));
-		a->addresses = NULL;
 		return err == EAI_MEMORY ? -ENOMEM : err == EAI_AGAIN ? -EAGAIN : -EHOSTUNREACH;
 	}
+	if (!err) {
+		forget(a);
+		a->addresses = found;
+		snprintf(a->name, sizeof(a->name), "%s", name);
+	}
 	a->next = a->addresses;
+	a->err = -EHOSTUNREACH;
 	next_address(a);	/* tcp_step tells */
 	return 0;
 }
@@ -121,12 +141,16 @@ int tcp_step(struct tcp_attempt *a, int *ret_fd)
 
 void tcp_abort(struct tcp_attempt *a)
 {
-	if (!a->addresses)
-		return;
 	if (a->fd >= 0)
 		close(a->fd);
-	freeaddrinfo(a->addresses);
-	*a = (struct tcp_attempt){ .fd = -1 };
+	a->fd = -1;
+	a->next = NULL;
+}
+
+void tcp_fini(struct tcp_attempt *a)
+{
+	tcp_abort(a);
+	forget(a);
 }
 
 void tcp_reset(int fd)

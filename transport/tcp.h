@@ -11,16 +11,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* An attempt. Zeros are one that has not started. */
+enum { TCP_DEAD_MS = 30000, TCP_ADDRESS_MS = 5000, TCP_NAME_LEN = 300 };
+
+/* Attempts on one host, one after the other. Before the first: zeros, and fd -1. */
 struct tcp_attempt {
-	struct addrinfo *addresses, *next;
-	int fd;			/* connecting, valid while addresses is not NULL */
+	struct addrinfo *addresses, *next;	/* those that were found last */
+	char name[TCP_NAME_LEN];	/* whose they are */
+	int fd;			/* connecting, or -1 */
 	int64_t until_ns;	/* then the next address is tried, CLOCK_BOOTTIME */
 	int err;		/* of the last address that failed */
 };
 
 /*
  * tcp_start - resolve host and begin with its first address
+ *
+ * Where the resolver does not know it now, the addresses of last time have to do.
  *
  * port  1 .. 65535
  * why   on failure what the resolver says
@@ -38,10 +43,10 @@ int tcp_start(struct tcp_attempt *a, const char *host, unsigned port, char *why,
  */
 int tcp_step(struct tcp_attempt *a, int *ret_fd);
 void tcp_abort(struct tcp_attempt *a);
+/* The same, for good. */
+void tcp_fini(struct tcp_attempt *a);
 /* Closes with a reset: what is under way in either direction is dropped. */
 void tcp_reset(int fd);
 int64_t tcp_now_ns(void);
-
-enum { TCP_DEAD_MS = 30000, TCP_ADDRESS_MS = 5000 };
 
 #endif
