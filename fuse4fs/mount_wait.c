@@ -18,7 +18,7 @@
 
 enum {
 	PATIENCE_MS = 5000,	/* before anything is said */
-	ELSEWHERE_MS = 15000,	/* for those who have it in other mount namespaces */
+	ELSEWHERE_MS = 55000,	/* for those who have it in other mount namespaces */
 	LIMIT_MS = 600000,	/* for what is still to be written */
 	STAT_STATE = 3, STAT_EXIT_CODE = 52,	/* fields of /proc/PID/stat, from 1 */
 };
