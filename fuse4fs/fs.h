@@ -63,6 +63,7 @@ struct fs_options {
 	unsigned commit_sec;	/* 0: 5 */
 	size_t cache_bytes;	/* 0: 32 MiB */
 	const char *device_name;/* for messages */
+	const char *mountpoint;	/* absolute, for the superblock; or NULL. Only during fs_open */
 	/* Where messages go; NULL: stderr. One line, no newline. */
 	void (*log)(void *arg, enum fs_log level, const char *line);
 	void *log_arg;

@@ -19,6 +19,9 @@ enum {
 	MAX_DESC_TABLE = 256 << 20,	/* bytes: 512 TiB in 4 KiB blocks */
 };
 
+const char fs_not_found[] = "no ext2, ext3 or ext4 file system found (partition= or offset= say where "
+	"one begins, fuse4fs --probe what is there)";
+
 /* Host-order copies of the fields the checks need. */
 struct geometry {
 	uint32_t block_size, inode_size, desc_size, blocks_per_group, inodes_per_group;
@@ -37,7 +40,7 @@ static int check_identity(const struct ext2_super_block *sb, const struct why *w
 	uint32_t rev = le32toh(sb->s_rev_level);
 
 	if (le16toh(sb->s_magic) != EXT2_SUPER_MAGIC)
-		return why_fail(why, -EINVAL, "no ext2, ext3 or ext4 file system found");
+		return why_fail(why, -EINVAL, "%s", fs_not_found);
 	if (rev > EXT2_DYNAMIC_REV)
 		return why_fail(why, -EOPNOTSUPP, "revision %" PRIu32 " is not known; use a newer version",
 				rev);
@@ -183,7 +186,8 @@ int fs_check_super(const struct ext2_super_block *sb, uint64_t dev_size, bool re
 		return ret;
 	if (g.blocks > dev_size / g.block_size)
 		return why_fail(&why, -EUCLEAN, "the file system has %" PRIu64 " bytes but the device only %"
-				PRIu64 "; it is cut short", g.blocks * g.block_size, dev_size);
+				PRIu64 "; it is cut short (copy the whole of it; or save what is there with truncate "
+				"-s and e2fsck)", g.blocks * g.block_size, dev_size);
 	return 0;
 }
 

@@ -149,7 +149,8 @@ void fs_error_at(struct fs *fs, int err, uint32_t ino, uint64_t pblk, const char
 	size_t used = 0;
 	va_list ap;
 
-	if (fs->dev)
+	/* Who takes the lines knows whose they are. */
+	if (fs->dev && !fs->opt.log)
 		used += (size_t)snprintf(text, sizeof(text) / 2, "%.200s: ",
 					 fs->opt.device_name ? fs->opt.device_name :
 					 fs->dev->info.name ? fs->dev->info.name : "image");

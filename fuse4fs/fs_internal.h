@@ -5,6 +5,9 @@
 
 #include "fs.h"
 
+/* Why there is nothing to serve, with the way out. */
+extern const char fs_not_found[];
+
 /*
  * fs_check_super - is this a superblock that may be served as wanted?
  *

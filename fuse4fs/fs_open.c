@@ -60,7 +60,7 @@ static int load_super(struct fs *fs, const struct why *why)
 	int ret;
 
 	if (blkdev_size(fs->dev) < SUPER_OFF + sizeof(sb))
-		return explain(why, -EINVAL, "no ext2, ext3 or ext4 file system found");
+		return explain(why, -EINVAL, "%s", fs_not_found);
 	fs_hint_head(fs->dev);
 	ret = blkdev_read(fs->dev, &sb, sizeof(sb), SUPER_OFF);
 	if (ret)

@@ -73,6 +73,14 @@ int mount_session(struct server *srv, char *why, size_t why_len)
 		return -EINVAL;
 	}
 	err = mount_make(srv, why, why_len);
+	if (!err && srv->opt->nosymfollow) {
+		err = mount_nosymfollow(srv);
+		if (err) {
+			snprintf(why, why_len, "nosymfollow: %s (only root can have it)",
+				 strerror(-err));
+			fuse_session_unmount(srv->se);
+		}
+	}
 	if (err) {
 		fuse_session_destroy(srv->se);
 		srv->se = NULL;

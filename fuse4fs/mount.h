@@ -25,9 +25,17 @@ void mount_end(struct server *srv);
  * kernel's defaults for FUSE are those of a stranger's server. No error. */
 void mount_tune(const struct server *srv);
 
+/* Has the kernel follow no symbolic link in the mount, for which libfuse has no option. Before
+ * anything is served. 0; -EPERM; -EINVAL the mount is somebody else's. */
+int mount_nosymfollow(const struct server *srv);
+
 /* MAJOR:MINOR of what is mounted there, found without asking its server. False: nothing is,
  * or /proc does not tell. dev: 32 bytes do. */
 bool mount_device(const char *mountpoint, char *dev, size_t size);
+/* How many mounts there are of it in this mount namespace; writes one of their names. */
+unsigned mount_count(const char *dev, char *point, size_t size);
+/* Whether this user has mounted what is there, which is whom fusermount3 lets unmount it. */
+bool mount_is_ours(const char *mountpoint);
 
 /*
  * Makes umount(8) find our helper. Given an absolute name by root it takes the type from
@@ -40,18 +48,21 @@ void mount_register(const char *image, const char *mountpoint);
 /*
  * mount_umount - unmount, as root by umount2(2), else with fusermount3
  *
- * lazy: detach now, the rest happens when the last user leaves. 0 or -errno: -EBUSY,
- * -EINVAL not a mount point, -EPERM.
+ * mountpoint: absolute and without symbolic links. lazy: detach now, the rest happens when the
+ * last user leaves. 0 or -errno: -EBUSY, -EINVAL not a mount point, -EPERM, -ENOPKG there is no
+ * fusermount3.
  */
 int mount_umount(const char *mountpoint, bool lazy, bool force);
 /*
  * mount_drain - have everything written and sent before an unmount
  *
- * For an image elsewhere only, where that may take long: says on standard error how much is
- * left. What it could not do the unmount does. Blocks for as long as that is being tried.
+ * For an image elsewhere, where that may take long, says on standard error how much is left.
+ * Blocks for as long as it is being tried. 0; -errno: something was not written, and will not be
+ * by the unmount.
  */
-void mount_drain(const char *mountpoint);
-/* The whole of `fuse4fs -u`: unmounts and waits, bounded, for the server's end. */
+int mount_drain(const char *mountpoint);
+/* The whole of `fuse4fs -u`: unmounts, waits, bounded, for the server's end, and says whether
+ * everything was written. Not for other mounts of the same: the server goes on for these. */
 int mount_umount_main(const char *mountpoint, bool lazy, bool force);
 
 #endif

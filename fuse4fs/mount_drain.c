@@ -24,6 +24,7 @@ enum { LOOK_MS = 500, QUIET_MS = 1500, LINE_MS = 5000, MIB = 1 << 20 };
 struct drain {
 	char mountpoint[PATH_MAX];
 	int done_fd;
+	int err;		/* of writing: the thread's until done_fd is readable */
 	bool terminal;		/* one line, written over; else one now and then */
 	bool said;
 };
@@ -33,10 +34,12 @@ static void *write_all(void *arg)
 	struct drain *d = arg;
 	int fd = open(d->mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	/* Errors show again, to be reported, when the mount ends. */
+	/* The page cache first, then the server's own. */
 	if (fd >= 0) {
-		if (!syncfs(fd) && fsync(fd))
-			errno = 0;
+		if (syncfs(fd))
+			d->err = -errno;
+		if (fsync(fd))
+			d->err = -errno;
 		close(fd);
 	}
 	eventfd_write(d->done_fd, 1);
@@ -77,21 +80,21 @@ static void watch(struct drain *d)
 		fprintf(stderr, "\r\033[K");
 }
 
-void mount_drain(const char *mountpoint)
+int mount_drain(const char *mountpoint)
 {
 	struct drain d = { .done_fd = -1, .terminal = isatty(STDERR_FILENO) };
-	struct status_progress p;
 	pthread_t thread;
 
-	if (status_progress(mountpoint, &p) || strlen(mountpoint) >= sizeof(d.mountpoint))
-		return;
+	if (strlen(mountpoint) >= sizeof(d.mountpoint))
+		return 0;
 	memcpy(d.mountpoint, mountpoint, strlen(mountpoint) + 1);
 	d.done_fd = eventfd(0, EFD_CLOEXEC);
 	if (d.done_fd < 0)
-		return;
+		return 0;
 	if (!pthread_create(&thread, NULL, write_all, &d)) {
 		watch(&d);
 		pthread_join(thread, NULL);
 	}
 	close(d.done_fd);
+	return d.err;
 }

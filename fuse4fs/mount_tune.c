@@ -4,57 +4,20 @@
  *
  * The kernel caps a FUSE mount's readahead at 128 KiB and its dirty pages at a hundredth of
  * the system's, because it does not trust the server not to stall write-back. Root, who
- * started this server, may: then large requests and ordinary write-back apply. The number is
- * read from /proc/self/mountinfo, not by stat(2), which would ask ourselves.
+ * started this server, may: then large requests and ordinary write-back apply.
  */
 #include "mount.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/mount.h>
 #include <stdio.h>
-#include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "server.h"
 
 enum { MAX_RATIO_PERCENT = 50, READAHEAD_KIB_MAX = 8192 };
-
-/* mountinfo writes blanks, tabs, newlines and backslashes as \ooo. */
-static void unescape(char *s)
-{
-	char *out = s;
-
-	while (*s) {
-		if (*s == '\\' && strspn(s + 1, "01234567") >= 3) {
-			*out++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
-			s += 4;
-		} else {
-			*out++ = *s++;
-		}
-	}
-	*out = '\0';
-}
-
-/* The last line with this mount point is the topmost mount there. */
-bool mount_device(const char *mountpoint, char *dev, size_t size)
-{
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	char line[3 * PATH_MAX], point[PATH_MAX + 1], number[32];
-	bool found = false;
-
-	while (f && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%*d %*d %31s %*s %4096s", number, point) != 2)
-			continue;
-		unescape(point);
-		if (strcmp(point, mountpoint) != 0)
-			continue;
-		snprintf(dev, size, "%s", number);
-		found = true;
-	}
-	if (f)
-		fclose(f);
-	return found;
-}
 
 static void write_setting(const char *dev, const char *name, unsigned value)
 {
@@ -79,4 +42,17 @@ void mount_tune(const struct server *srv)
 	write_setting(dev, "read_ahead_kb", READAHEAD_KIB_MAX / 8);
 	write_setting(dev, "max_ratio", MAX_RATIO_PERCENT);
 	write_setting(dev, "strict_limit", 0);
+}
+
+int mount_nosymfollow(const struct server *srv)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSYMFOLLOW };
+
+	/* Who passes a descriptor mounts it himself. */
+	if (server_passed_on(srv))
+		return -EINVAL;
+	if (syscall(SYS_mount_setattr, AT_FDCWD, srv->mountpoint, AT_SYMLINK_NOFOLLOW, &attr,
+		    sizeof(attr)))
+		return -errno;
+	return 0;
 }

@@ -1,33 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/*
- * Unmounting, and waiting for the server to finish.
- *
- * umount(2) returns when the mount is gone, which is before the server's last flush: whoever
- * copies the image then has half of it. So the server's process is asked for first and
- * waited for afterwards.
- */
+/* Unmounting: by whom it can be done, and the whole of `fuse4fs -u`. */
 #include "mount.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "mount_wait.h"
 #include "options.h"
-#include "status.h"
-#include "transport/imglock.h"
 
-enum { PATIENCE_MS = 5000, LIMIT_MS = 600000 };
-
-/* Runs a program to its end. 0; -EBUSY it failed; -errno it was not started. */
-static int run_program(const char *const *argv, bool quiet)
+/* Runs a program to its end; what it says is not heard. 0; -EBUSY it failed; -errno it was not
+ * started. */
+static int run_program(const char *const *argv)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
@@ -40,8 +31,7 @@ static int run_program(const char *const *argv, bool quiet)
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
 	posix_spawn_file_actions_init(&actions);
-	if (quiet)
-		posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+	posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
 	err = -posix_spawnp(&pid, argv[0], &actions, &attr, (char *const *)argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attr);
@@ -53,11 +43,19 @@ static int run_program(const char *const *argv, bool quiet)
 	return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : -EBUSY;
 }
 
+/* It does not say by its status why it failed. */
 static int run_fusermount(const char *mountpoint, bool lazy)
 {
 	const char *argv[] = { "fusermount3", "-u", lazy ? "-z" : "-q", "--", mountpoint, NULL };
+	char device[32];
+	int err;
 
-	return run_program(argv, false);
+	if (!mount_device(mountpoint, device, sizeof(device)))
+		return -EINVAL;
+	err = run_program(argv);
+	if (err == -ENOENT)
+		return -ENOPKG;
+	return err == -EBUSY && !mount_is_ours(mountpoint) ? -EPERM : err;
 }
 
 void mount_register(const char *image, const char *mountpoint)
@@ -66,7 +64,7 @@ void mount_register(const char *image, const char *mountpoint)
 			       "--", image, mountpoint, NULL };
 
 	if (geteuid() == 0 && mountpoint[0] == '/' && access("/run/mount", W_OK) == 0)
-		run_program(argv, true);
+		run_program(argv);
 }
 
 /* Takes the note away, which umount(8) does only for mounts that are still there. */
@@ -75,7 +73,7 @@ static void unregister(const char *mountpoint)
 	const char *argv[] = { "umount", "-i", "--fake", "--", mountpoint, NULL };
 
 	if (geteuid() == 0 && access("/run/mount/utab", W_OK) == 0)
-		run_program(argv, true);
+		run_program(argv);
 }
 
 int mount_umount(const char *mountpoint, bool lazy, bool force)
@@ -87,75 +85,88 @@ int mount_umount(const char *mountpoint, bool lazy, bool force)
 	return errno == EPERM ? run_fusermount(mountpoint, lazy) : -errno;
 }
 
-/* Who is to be waited for. */
-struct awaited {
-	int pid_fd;		/* readable when the process has ended, or -1: not ours to see */
-	char image[PATH_MAX];	/* "" when nobody answered */
-};
-
-static struct awaited ask_server(const char *mountpoint)
+static void complain(const char *name, int err)
 {
-	struct awaited a = { .pid_fd = -1 };
-	int pid;
+	static const struct { int err; const char *way_out; } hints[] = {
+		{ -EBUSY, " (fuser -m names its users)" },
+		{ -EINVAL, " (is it mounted?)" },
+		{ -EPERM, " (root can, and who has mounted it)" },
+		{ -ENOPKG, " (it takes root or fusermount3)" },
+	};
+	const char *way_out = "";
 
-	if (status_server(mountpoint, &pid, a.image, sizeof(a.image)))
-		a.image[0] = '\0';
-	else if (pid > 0)
-		a.pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	return a;
+	for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
+		if (hints[i].err == err)
+			way_out = hints[i].way_out;
+	fprintf(stderr, "fuse4fs: %s: cannot unmount: %s%s\n", name, strerror(-err), way_out);
 }
 
-static int wait_some(const struct awaited *a, int timeout_ms)
+/* write_err: of the attempt to write everything before. */
+static int wait_and_tell(const struct awaited *a, const char *name, int write_err)
 {
-	struct pollfd p = { .fd = a->pid_fd, .events = POLLIN };
+	int status = 0, err = mount_wait_end(a, name);
+	const bool succeeded = err || mount_wait_succeeded(a, &status);
 
-	if (a->pid_fd < 0)
-		return imglock_wait_free(a->image, (unsigned)timeout_ms);
-	return poll(&p, 1, timeout_ms) == 1 ? 0 : -ETIMEDOUT;
+	if (err == -ETIMEDOUT)
+		fprintf(stderr, "fuse4fs: %s: the server has not ended; do not use the image yet\n",
+			name);
+	else if (err)
+		fprintf(stderr, "fuse4fs: %s: unmounted; whether the server has ended cannot be "
+			"seen: %s\n", name, strerror(-err));
+	else if (write_err)
+		fprintf(stderr, "fuse4fs: %s: unmounted, but not everything could be written: %s "
+			"(see the system log; run e2fsck)\n", name, strerror(-write_err));
+	else if (!succeeded)
+		fprintf(stderr, "fuse4fs: %s: unmounted, but not everything could be written: the "
+			"server ended with %s %d (see the system log; run e2fsck)\n", name,
+			WIFEXITED(status) ? "status" : "signal",
+			WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+	return err || write_err || !succeeded ? MNT_EX_FAIL : MNT_EX_OK;
 }
 
-static int wait_for_server(const struct awaited *a, const char *mountpoint)
+static int umount_and_wait(const char *mountpoint, const char *name)
 {
-	int err = wait_some(a, PATIENCE_MS);
+	int err, status = MNT_EX_OK, write_err = 0;
+	char other[PATH_MAX];
+	struct awaited a;
 
-	if (err != -ETIMEDOUT)
-		return err;
-	fprintf(stderr, "fuse4fs: %s: unmounted; waiting for the server, which writes the rest, or "
-		"for other mount namespaces that have the mount, too\n", mountpoint);
-	return wait_some(a, LIMIT_MS);
-}
-
-static void complain(const char *mountpoint, int err)
-{
-	fprintf(stderr, "fuse4fs: %s: cannot unmount: %s%s\n", mountpoint, strerror(-err),
-		err == -EBUSY ? " (fuser -m names its users)" :
-		err == -EINVAL ? " (is it mounted?)" : "");
-}
-
-int mount_umount_main(const char *mountpoint, bool lazy, bool force)
-{
-	struct awaited a = { .pid_fd = -1 };
-	int err;
-
-	/* A dead server cannot be asked, a stuck one would not answer. */
-	if (!force && !lazy)
-		a = ask_server(mountpoint);
-	if (a.image[0])
-		mount_drain(mountpoint);
+	mount_wait_init(&a, mountpoint);
+	if (a.image[0] && !a.shared)
+		write_err = mount_drain(mountpoint);
 	if (a.image[0])
 		unregister(mountpoint);
-	err = mount_umount(mountpoint, lazy, force);
-	if (!err && a.image[0]) {
-		err = wait_for_server(&a, mountpoint);
-	} else if (err) {
-		complain(mountpoint, err);
+	err = mount_umount(mountpoint, false, false);
+	if (err) {
+		complain(name, err);
 		if (a.image[0])
 			mount_register(a.image, mountpoint);
+		status = MNT_EX_FAIL;
+	} else if (mount_wait_other(&a, other, sizeof(other))) {
+		fprintf(stderr, "fuse4fs: %s: unmounted; still mounted at %s\n", name, other);
+		mount_register(a.image, other);
+	} else if (a.image[0]) {
+		status = wait_and_tell(&a, name, write_err);
 	}
-	if (a.pid_fd >= 0)
-		close(a.pid_fd);
-	if (err == -ETIMEDOUT)
-		fprintf(stderr, "fuse4fs: %s: the server has not ended; do not use the image "
-			"yet\n", mountpoint);
+	mount_wait_fini(&a);
+	return status;
+}
+
+int mount_umount_main(const char *name, bool lazy, bool force)
+{
+	char mountpoint[PATH_MAX];
+	int err = 0;
+
+	/* A dead mount has a name, too. */
+	if (!realpath(name, mountpoint)) {
+		err = errno == ENOENT ? -ENOENT : 0;
+		snprintf(mountpoint, sizeof(mountpoint), "%s", name);
+	}
+	/* A dead server cannot be asked, a stuck one would not answer. */
+	if (!err && !lazy && !force)
+		return umount_and_wait(mountpoint, name);
+	if (!err)
+		err = mount_umount(mountpoint, lazy, force);
+	if (err)
+		complain(name, err);
 	return err ? MNT_EX_FAIL : MNT_EX_OK;
 }

@@ -198,6 +198,8 @@ static int parse_one(char *text, struct options *opt, char *why, size_t why_len)
 		return fail(why, why_len, "unknown option '%s' (fuse4fs -o help lists them)", text);
 	if (def->kind == OPTION_IGNORED || def->kind == OPTION_IGNORED_PREFIX)
 		return 0;
+	if (def->kind == OPTION_REFUSED)
+		return fail(why, why_len, "option '%s' is not supported: %s", text, def->doc);
 	if (def->kind == OPTION_SET) {
 		if (value)
 			return fail(why, why_len, "option '%s' takes no value", text);

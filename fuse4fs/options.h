@@ -79,6 +79,7 @@ struct options {
 	uint64_t threads;		/* 0: THREADS_DEFAULT, or _REMOTE */
 	int allow_other, allow_root, auto_unmount;	/* 0 or 1 */
 	int suid, dev, exec;		/* enum opt_tristate */
+	int nosymfollow;		/* 0 or 1 */
 	int sandbox;			/* enum opt_sandbox */
 	int squash_uid, squash_gid;	/* 1: every file appears to be owned by: */
 	uint64_t uid, gid;
@@ -97,6 +98,7 @@ enum option_kind {
 	OPTION_ID,	/* a number that may be 0; stores 1 in the int .flag_field */
 	OPTION_IGNORED,	/* mount(8)'s own; any value */
 	OPTION_IGNORED_PREFIX,
+	OPTION_REFUSED,	/* known, with any value; .doc says why not */
 };
 
 struct option_def {
@@ -107,7 +109,8 @@ struct option_def {
 	uint64_t min, max;
 	const char *choices;	/* "a|b|c"; OPTION_PATH: words that name no file */
 	size_t flag_field;	/* OPTION_ID: int that is set to 1 */
-	const char *doc;	/* for -o help and the man page; NULL: ignored, not shown */
+	const char *doc;	/* for -o help and the man page; NULL: ignored, not shown.
+				 * OPTION_REFUSED: the reason, not shown either */
 };
 
 extern const struct option_def option_table[];	/* ends with a NULL name */

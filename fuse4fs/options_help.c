@@ -33,7 +33,7 @@ void options_help_list(void)
 {
 	printf("Options for -o, separated by commas:\n");
 	for (const struct option_def *d = option_table; d->name; d++)
-		if (d->doc)
+		if (d->doc && d->kind != OPTION_REFUSED)
 			help_row(d);
 }
 

@@ -10,6 +10,7 @@
 #define FIELD(f)	offsetof(struct options, f)
 #define SET(n, f, v, d)	{ .name = n, .kind = OPTION_SET, .field = FIELD(f), .value = v, .doc = d }
 #define IGNORED(n)	{ .name = n, .kind = OPTION_IGNORED }
+#define REFUSED(n, d)	{ .name = n, .kind = OPTION_REFUSED, .doc = d }
 #define PREFIX(n)	{ .name = n, .kind = OPTION_IGNORED_PREFIX }
 
 const struct option_def option_table[] = {
@@ -28,8 +29,9 @@ const struct option_def option_table[] = {
 	SET("relatime", atime, OPT_RELATIME, "update access times at most once a day (default)"),
 	SET("noatime", atime, OPT_NOATIME, "never update access times"),
 	SET("atime", atime, OPT_RELATIME, "the same as relatime"),
-	SET("norelatime", atime, OPT_STRICTATIME, "the same as strictatime"),
+	SET("nostrictatime", atime, OPT_RELATIME, "the same as relatime"),
 	SET("strictatime", atime, OPT_STRICTATIME, "update access times at every read"),
+	SET("norelatime", atime, OPT_STRICTATIME, "the same as strictatime"),
 	SET("nodiratime", nodiratime, 1, "never update access times of directories"),
 	SET("diratime", nodiratime, 0, "update access times of directories too (default)"),
 
@@ -129,10 +131,49 @@ const struct option_def option_table[] = {
 	SET("nodev", dev, OPT_NO, "ignore device nodes (default)"),
 	SET("exec", exec, OPT_YES, "programs may be run (default)"),
 	SET("noexec", exec, OPT_NO, "no program may be run"),
+	SET("symfollow", nosymfollow, 0, "follow symbolic links (default)"),
+	SET("nosymfollow", nosymfollow, 1, "do not follow symbolic links (root only)"),
 
 	IGNORED("defaults"), IGNORED("auto"), IGNORED("noauto"), IGNORED("user"), IGNORED("nouser"),
 	IGNORED("users"), IGNORED("nousers"), IGNORED("owner"), IGNORED("noowner"),
 	IGNORED("group"), IGNORED("nogroup"), IGNORED("_netdev"), IGNORED("nofail"),
 	IGNORED("comment"), IGNORED("silent"), IGNORED("loud"), PREFIX("x-"), PREFIX("X-"),
+
+	/* Tuning of the kernel's ext4, and what is always so here: every commit is flushed and every
+	 * journal checksummed as its superblock says, whatever nobarrier and the like ask for. */
+	IGNORED("lazytime"), IGNORED("nolazytime"), IGNORED("iversion"), IGNORED("noiversion"),
+	IGNORED("mand"), IGNORED("nomand"), IGNORED("auto_da_alloc"),
+	IGNORED("noauto_da_alloc"), IGNORED("barrier"), IGNORED("nobarrier"), IGNORED("bh"),
+	IGNORED("nobh"), IGNORED("block_validity"), IGNORED("noblock_validity"),
+	IGNORED("check"), IGNORED("nocheck"), IGNORED("data_err"), IGNORED("debug"),
+	IGNORED("delalloc"), IGNORED("nodelalloc"), IGNORED("dioread_lock"),
+	IGNORED("dioread_nolock"), IGNORED("nodioread_nolock"), IGNORED("i_version"),
+	IGNORED("init_itable"), IGNORED("noinit_itable"), IGNORED("inode_readahead_blks"),
+	IGNORED("journal_async_commit"), IGNORED("journal_checksum"),
+	IGNORED("nojournal_checksum"), IGNORED("journal_ioprio"), IGNORED("max_batch_time"),
+	IGNORED("min_batch_time"), IGNORED("mb_optimize_scan"), IGNORED("mblk_io_submit"),
+	IGNORED("nomblk_io_submit"), IGNORED("nombcache"), IGNORED("no_mbcache"),
+	IGNORED("noquota"), IGNORED("oldalloc"), IGNORED("orlov"),
+	IGNORED("prefetch_block_bitmaps"), IGNORED("no_prefetch_block_bitmaps"),
+	IGNORED("reservation"), IGNORED("noreservation"), IGNORED("stripe"),
+	IGNORED("warn_on_error"), IGNORED("nowarn_on_error"),
+
+	REFUSED("dax", "data always goes through the page cache"),
+	REFUSED("test_dummy_encryption", "encrypted directories are not served"),
+	REFUSED("inlinecrypt", "encrypted directories are not served"),
+	REFUSED("quota", "quotas are not enforced"),
+	REFUSED("usrquota", "quotas are not enforced"),
+	REFUSED("grpquota", "quotas are not enforced"),
+	REFUSED("prjquota", "quotas are not enforced"),
+	REFUSED("usrjquota", "quotas are not enforced"),
+	REFUSED("grpjquota", "quotas are not enforced"),
+	REFUSED("jqfmt", "quotas are not enforced"),
+	REFUSED("journal_dev", "a journal on another device is not supported"),
+	REFUSED("journal_path", "a journal on another device is not supported"),
+	REFUSED("sb", "only the first superblock is used; e2fsck -b puts another in its place"),
+	REFUSED("resuid", "reserved blocks are for root alone"),
+	REFUSED("resgid", "reserved blocks are for root alone"),
+	REFUSED("max_dir_size_kb", "directories have no such limit"),
+	REFUSED("nouid32", "user and group numbers have 32 bits"),
 	{ 0 },
 };

@@ -26,8 +26,12 @@ static void compare_room(struct server *srv)
 
 static int open_fs(struct server *srv, char *why, size_t why_len)
 {
-	int err = vfs_open(srv->opt, srv->dev, daemon_log, srv->daemon, &srv->vfs, why, why_len);
+	struct options opt = *srv->opt;
+	int err;
 
+	/* What the superblock notes; a descriptor that was passed is no place. */
+	opt.mountpoint = server_passed_on(srv) ? NULL : srv->mountpoint;
+	err = vfs_open(&opt, srv->dev, daemon_log, srv->daemon, &srv->vfs, why, why_len);
 	if (!err)
 		compare_room(srv);
 	return err;

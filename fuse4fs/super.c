@@ -223,6 +223,17 @@ int super_set_label(struct handle *h, const char label[16])
 	return 0;
 }
 
+/* [super_lock] A longer name is left out, as by the kernel. */
+static void encode_last_mounted(const char *mountpoint, struct ext2_super_block *sb)
+{
+	const size_t len = mountpoint ? strlen(mountpoint) : 0;
+
+	if (!len || len >= sizeof(sb->s_last_mounted))
+		return;
+	memset(sb->s_last_mounted, 0, sizeof(sb->s_last_mounted));
+	memcpy(sb->s_last_mounted, mountpoint, len);
+}
+
 /* [super_lock] */
 static void encode_mounted(struct fs *fs, struct ext2_super_block *sb)
 {
@@ -231,6 +242,7 @@ static void encode_mounted(struct fs *fs, struct ext2_super_block *sb)
 		put_le16(&sb->s_state, le16toh(sb->s_state) & ~EXT2_VALID_FS);
 	put_le16(&sb->s_mnt_count, le16toh(sb->s_mnt_count) + 1);
 	put_time(&sb->s_mtime, &sb->s_mtime_hi, (uint64_t)fs->mount_time.tv_sec);
+	encode_last_mounted(fs->opt.mountpoint, sb);
 }
 
 /* [super_lock] */

@@ -29,7 +29,7 @@ int super_set_last_orphan(struct handle *h, uint32_t ino);
 void super_label(struct fs *fs, char label[16]);
 int super_set_label(struct handle *h, const char label[16]);
 /*
- * Mount: clears EXT2_VALID_FS, counts the mount. Unmount: restores the state found at
+ * Mount: clears EXT2_VALID_FS, counts the mount, notes where. Unmount: restores the state found at
  * mount, plus EXT2_ERROR_FS if there were errors. Own handles; durable on return, but for
  * the mark of a mount with a journal, which comes with the first transaction.
  */

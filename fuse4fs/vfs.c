@@ -66,6 +66,7 @@ static struct fs_options fs_options_of(const struct options *opt, struct vfs *v)
 		.commit_sec = (unsigned)opt->commit_sec,
 		.cache_bytes = opt->cache_bytes,
 		.device_name = opt->image,
+		.mountpoint = opt->mountpoint && opt->mountpoint[0] == '/' ? opt->mountpoint : NULL,
 		.log = log_line,
 		.log_arg = v,
 		.inode_known = inode_known,

@@ -38,7 +38,9 @@ files >/tmp/before
 quietly apt-get install -y "$deb"
 quietly apt-get install -y --reinstall "$deb"
 fuse4fs --version
-[ -x /sbin/mount.fuse4fs ] && [ -x /sbin/umount.fuse.fuse4fs ]
+for helper in mount.fuse4fs mount.fuse.fuse4fs umount.fuse.fuse4fs; do
+	[ -x "/sbin/$helper" ]
+done
 quietly apt-get purge -y fuse4fs
 files >/tmp/after
 diff /tmp/before /tmp/after || { echo "package_test.sh: this is left, or lost, after a purge" >&2; exit 1; }

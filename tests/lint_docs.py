@@ -3,7 +3,7 @@
 
 - every option of fuse4fs/options_table.c with a description is in man/fuse4fs.1 as
   `.B name` or `.BI name= ...`, and every option of the man page's list is in the table;
-- every option that is accepted without effect is named there, too;
+- every option that is accepted without effect, or refused by name, is named there, too;
 - every flag that fuse4fs/options.c takes is in the man page's list and in --help (but for
   those that stand for a long one, and umount(8)'s), and every flag there is taken;
 - every feature of fuse4fs/feature.c is in README.md's table, served the same way.
@@ -25,12 +25,19 @@ for name in sorted(documented - listed):
 for name in sorted(listed - documented):
     problems.append(f"man/fuse4fs.1: option {name} does not exist")
 
-ignored = re.search(r"Options that mount\(8\) leaves in the list \(([^)]*)\)", man)[1]
-ignored = {name.rstrip("*=") for name in re.split(r"[,\s]+", ignored)}
+def listed_after(sentence):
+    """The names in the parentheses behind it."""
+    return {name.rstrip("*=") for name in re.split(r"[,\s]+", re.search(sentence + r"\s+\(([^)]*)\)", man)[1])}
+
+
+ignored = listed_after(r"Options that mount\(8\) leaves in the list") | listed_after("Options that change nothing")
 inert = set(re.findall(r'\b(?:IGNORED|PREFIX)\("([^"]+)"\)', src))
 for name in sorted(ignored ^ inert):
     problems.append(f"options without effect: {name} is only in "
                     + ("the man page" if name in ignored else "the table"))
+for name in sorted(listed_after("Options that are refused by name, each with its reason")
+                   ^ set(re.findall(r'\bREFUSED\("([^"]+)"', src))):
+    problems.append(f"options that are refused: {name} is only in the man page or the table")
 
 code = open("fuse4fs/options.c").read()
 long_table = code.split("long_options[] = {", 1)[1].split("};", 1)[0]

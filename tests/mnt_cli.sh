@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The command line: exit codes, one clear line for each mistake, locks, unmounting.
 . "$(dirname "$0")/lib.sh"
-need_fuse; own_namespace; need mke2fs python3 losetup unshare
+need_fuse; own_namespace; need mke2fs python3 losetup unshare dumpe2fs
 
 # refused STATUS PATTERN ARGS...: fails with that status and one line that names the matter.
 refused() {
@@ -61,6 +61,27 @@ grep -q "by process" "$scratch/err" || { cat "$scratch/err" >&2; fail "who holds
 "$FUSE4FS" --status --json "$mnt" | python3 -m json.tool >/dev/null || fail "--status --json"
 "$FUSE4FS" -u "$mnt" || fail "-u"
 pgrep -f -- "$image" >/dev/null && fail "the server is still there after -u"
+clean_image
+[ ${#mnt} -ge 64 ] || dumpe2fs -h "$image" 2>/dev/null | grep -q "^Last mounted on: *$mnt$" ||
+	fail "the superblock does not say where it was mounted"
+
+# Other mounts of the same: the server goes on for these, nobody waits; by a link's name, too.
+mkdir "$scratch/copy"
+ln -s mnt "$scratch/link"
+"$FUSE4FS" "$image" "$mnt" && mount --bind "$mnt" "$scratch/copy" || fail "bind mount"
+for one in copy mnt; do
+	timeout 4 "$FUSE4FS" -u "$scratch/$one" 2>"$scratch/err" || fail "-u $one: status $?"
+	mountpoint -q "$scratch/$one" && fail "-u $one: still mounted"
+	[ $one = mnt ] || mount --bind "$mnt" "$scratch/copy"
+done
+grep -q "still mounted at $scratch/copy" "$scratch/err" || fail "the other mount is not named"
+[ -d "$scratch/copy/lost+found" ] || fail "the other mount is dead"
+mount --bind "$scratch/copy" "$mnt" && umount "$scratch/copy"
+unshare -m --propagation private sleep 7 &
+sleep 0.5
+timeout 60 "$FUSE4FS" -u "$scratch/link" 2>"$scratch/err" || fail "-u of a link: status $?"
+grep -q "another mount namespace has it" "$scratch/err" || fail "who else has the mount is not said"
+pgrep -f -- "$image" >/dev/null && fail "the server is still there after its last mount"
 clean_image
 
 # The kernel's own mount keeps us out.
@@ -155,6 +176,22 @@ for sig in TERM INT; do
 	clean_image
 done
 
+# A user is told why nothing was unmounted.
+chmod 755 "$scratch"
+user="setpriv --reuid 65534 --regid 65534 --clear-groups"
+if $user "$FUSE4FS" --version >/dev/null 2>&1; then
+	for case in "$mnt:Invalid argument" "$scratch/none:No such file"; do
+		$user "$FUSE4FS" -u "${case%%:*}" 2>"$scratch/err" && fail "-u $case by a user"
+		[ "$(wc -l <"$scratch/err")" = 1 ] && grep -q "${case#*:}" "$scratch/err" ||
+			{ cat "$scratch/err" >&2; fail "-u by a user: not $case"; }
+	done
+	serve
+	$user "$FUSE4FS" -u "$mnt" 2>"$scratch/err" && fail "-u by another user"
+	[ "$(wc -l <"$scratch/err")" = 1 ] && grep -qE "not permitted|not installed" "$scratch/err" ||
+		{ cat "$scratch/err" >&2; fail "-u of root's mount by a user"; }
+	unserve
+fi
+
 # In a user namespace, with no privilege but that. (None can be made inside a chroot.)
 if unshare -Ur true 2>/dev/null; then
 	unshare -Urm sh -c '"$1" "$2" "$3" && echo ns >"$3/ns" && cat "$3/ns" && umount "$3"' sh \
@@ -170,6 +207,15 @@ ls -lR "$mnt" >/dev/null
 touch "$mnt/x" 2>/dev/null && fail "ro mount was written"
 unserve
 [ "$(md5sum <"$image")" = "$sum" ] || fail "ro changed the image"
+
+# Symbolic links that nobody follows.
+serve
+ln -s lost+found "$mnt/link"
+unserve
+serve nosymfollow
+[ "$(readlink "$mnt/link")" = lost+found ] || fail "readlink under nosymfollow"
+ls "$mnt/link/" 2>/dev/null && fail "nosymfollow: followed"
+unserve
 
 # A client that dies in the middle does not keep anybody.
 serve

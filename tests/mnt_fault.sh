@@ -28,6 +28,15 @@ ends() {
 	fail "the server does not end"
 }
 
+# Who unmounts is told in one line and by the status that the image is not complete. (Another line
+# is about mount namespaces of other tests.)
+told() {
+	"$FUSE4FS" -u "$mnt" 2>"$scratch/err"
+	[ $? = 32 ] && sed '/another mount namespace/d' "$scratch/err" >"$scratch/told" &&
+		grep -q "^fuse4fs: $mnt: unmounted, but not everything could be written: " "$scratch/told" &&
+		[ "$(wc -l <"$scratch/told")" = 1 ] || { cat "$scratch/err" >&2; fail "-u hides that something was not written"; }
+}
+
 # 1. Data that cannot be written in place: each descriptor that was open hears of it once,
 # nobody else does, and the file system goes on.
 make
@@ -93,7 +102,9 @@ P
 	cp --sparse=always "$image" "$scratch/before"
 	mkdir "$mnt/late" 2>/dev/null && fail "errors=$errors: it writes again"
 	( echo x >"$mnt/late" ) 2>/dev/null && fail "errors=$errors: it creates again"
-	umount "$mnt"; ends; wait "$server" && fail "errors=$errors: the server's status hides the failure"
+	told
+	grep -q "^fuse4fs: $image: [^/]*commit failed" "$scratch/server.log" || fail "errors=$errors: no such line in the log"
+	wait "$server" && fail "errors=$errors: the server's status hides the failure"
 	cmp "$image" "$scratch/before" || fail "errors=$errors: something was written after the abort"
 	dumpe2fs -h "$image" >"$scratch/dump" 2>/dev/null
 	grep -q 'FS Error count: *[1-9]' "$scratch/dump" || fail "errors=$errors: no error count"
@@ -106,6 +117,16 @@ P
 	clean_image
 	[ "$(debugfs -R 'cat /other' "$image" 2>/dev/null)" = text ] || fail "errors=$errors: what was synced is gone"
 done
+
+# Only the last commit fails, of which nobody but the server knows.
+make
+python3 -c 'import os, sys; os.fsync(os.open(sys.argv[1], os.O_RDONLY))' "$mnt"
+sleep 0.5
+limit $((1 << 20))
+told
+wait "$server" && fail "the server's status hides that its last commit failed"
+e2fsck -fy "$image" >"$scratch/fsck.log" 2>&1
+[ $? -le 1 ] || fail "a failed last commit: e2fsck"
 
 # 3. errors=panic ends the process.
 make "errors=panic"

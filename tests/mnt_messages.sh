@@ -26,11 +26,14 @@ img 32M -t ext4
 mkdir "$scratch/full"
 : >"$scratch/empty"
 head -c 1M /dev/urandom >"$scratch/noise"
+head -c 8M "$image" >"$scratch/short"
 for how in "$FUSE4FS" "$tools/mount.fuse4fs"; do
 	says 32 "$scratch/none: " "$how" "$scratch/none" "$mnt"
 	says 32 "$scratch: is a directory" "$how" "$scratch" "$mnt"
 	says 32 "$scratch/empty: is empty" "$how" "$scratch/empty" "$mnt"
-	says 32 "$scratch/noise: " "$how" "$scratch/noise" "$mnt"
+	says 32 "$scratch/noise: no ext2, ext3 or ext4 file system found (partition= " "$how" "$scratch/noise" "$mnt"
+	says 32 "$scratch/short: the file system has 33554432 bytes but the device only 8388608; it is cut short (" \
+		"$how" "$scratch/short" "$mnt"
 	says 32 "/dev/null: " "$how" /dev/null "$mnt"
 	says 32 "$scratch/nowhere: no mount point: " "$how" "$image" "$scratch/nowhere"
 	says 32 "$image: offset=1073741824 is " "$how" "$image" "$mnt" -o offset=1G

@@ -15,6 +15,7 @@ mkdir "$scratch/over/u" "$scratch/over/w"
 sbin=$(readlink -f /sbin)
 mount -t overlay overlay -o "lowerdir=$sbin,upperdir=$scratch/over/u,workdir=$scratch/over/w" "$sbin" || exit 77
 cp "$tools/mount.fuse4fs" "$tools/umount.fuse4fs" "$sbin/"
+ln -sf mount.fuse4fs "$sbin/mount.fuse.fuse4fs"
 ln -sf umount.fuse4fs "$sbin/umount.fuse.fuse4fs"
 shift 2
 exec "$@"
@@ -43,6 +44,11 @@ S
 mount -T "$scratch/fstab" "$mnt" || fail "fstab"
 is_mounted fstab
 echo x >"$mnt/x"
+# Without a type mount(8) goes by what the mount table says it is.
+mount -o remount,ro "$mnt" || fail "remount,ro"
+touch "$mnt/y" 2>/dev/null && fail "written after remount,ro"
+mount -o remount,rw "$mnt" || fail "remount,rw"
+touch "$mnt/x" || fail "not writable after remount,rw"
 umount "$mnt" || fail umount
 clean_image		# umount(8) has waited
 mount -t fuse4fs -o ro "$image" "$mnt" || fail "mount -t"

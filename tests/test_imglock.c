@@ -406,6 +406,60 @@ static void a_mounted_block_device_is_refused(void **state)
 	close(fd);
 }
 
+/* The mount moves into the namespace of a child, where mountinfo does not show it to us. */
+static pid_t hide_mount(struct fixture *f)
+{
+	int ready[2];
+	pid_t pid;
+	char c;
+
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (unshare(CLONE_NEWNS) || write(ready[1], "x", 1) != 1)
+			_exit(1);
+		pause();
+		_exit(0);
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	close(ready[0]);
+	assert_int_equal(umount(f->mnt), 0);
+	return pid;
+}
+
+static void a_mount_in_another_namespace_counts(void **state)
+{
+	struct fixture *f = *state;
+	struct imglock *lock;
+	pid_t pid;
+	int fd;
+
+	mount_loop(f, false);
+	pid = hide_mount(f);
+	expect_busy(f, false, "out of sight");
+	expect_busy(f, true, "out of sight");
+	fd = open(f->loop_path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(take_fd(f, fd, true, IMGLOCK_FAIL, 0, &lock), -EBUSY);
+	assert_non_null(strstr(f->why, "out of sight"));
+	close(fd);
+	end_child(pid);
+}
+
+static void a_readonly_mount_in_another_namespace_excludes_writers(void **state)
+{
+	struct fixture *f = *state;
+	pid_t pid;
+
+	mount_loop(f, true);
+	pid = hide_mount(f);
+	expect_busy(f, false, f->loop_path);
+	expect_free(f, true);
+	end_child(pid);
+}
+
 static void a_block_device_is_claimed_while_it_is_used(void **state)
 {
 	struct fixture *f = *state;
@@ -444,6 +498,8 @@ int main(void)
 		TEST(a_mounted_loop_device_excludes_all),
 		TEST(a_loop_device_mounted_readonly_excludes_writers),
 		TEST(a_mounted_block_device_is_refused),
+		TEST(a_mount_in_another_namespace_counts),
+		TEST(a_readonly_mount_in_another_namespace_excludes_writers),
 		TEST(a_block_device_is_claimed_while_it_is_used),
 	};
 

@@ -144,6 +144,38 @@ static void mount_noise_is_ignored(void **state)
 	options_fini(&o);
 }
 
+/* A line of fstab that was written for the kernel's ext4. */
+static void tuning_is_ignored(void **state)
+{
+	struct options o;
+	char why[256];
+
+	assert_int_equal(parse("-o lazytime,nolazytime,iversion,noiversion,delalloc,nodelalloc,barrier,"
+			       "nobarrier,barrier=0,auto_da_alloc,init_itable=10,journal_checksum,"
+			       "i_version,nombcache,stripe=128,data_err=abort,dioread_lock i m", &o, why), 0);
+	options_fini(&o);
+}
+
+static void what_cannot_be_done_is_refused_with_its_reason(void **state)
+{
+	static const struct { const char *line, *reason; } cases[] = {
+		{ "-o dax i m", "'dax' is not supported: data " },
+		{ "-o dax=always i m", "'dax' is not supported: data " },
+		{ "-o usrquota i m", "quotas" }, { "-o jqfmt=vfsv1 i m", "quotas" },
+		{ "-o inlinecrypt i m", "encrypted" }, { "-o sb=32768 i m", "superblock" },
+		{ "-o resuid=5 i m", "root" },
+	};
+	struct options o;
+	char why[256];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(parse(cases[i].line, &o, why), -EINVAL);
+		if (!strstr(why, cases[i].reason))
+			fail_msg("\"%s\": \"%s\" does not say %s", cases[i].line, why, cases[i].reason);
+		options_fini(&o);
+	}
+}
+
 static void refusals_name_the_option(void **state)
 {
 	static const struct { const char *line, *name; } cases[] = {
@@ -213,6 +245,10 @@ static void prints_what_it_read(void **state)
 	options_print(&o, text, 10);	/* truncates */
 	assert_int_equal(strlen(text), 9);
 	options_fini(&o);
+	assert_int_equal(parse("-o strictatime,nosymfollow i m", &o, why), 0);
+	options_print(&o, text, sizeof(text));
+	assert_string_equal(text, "rw,strictatime,nosymfollow");
+	options_fini(&o);
 }
 
 static void every_row_is_sound(void **state)
@@ -235,6 +271,8 @@ int main(void)
 		cmocka_unit_test(options_of_containers),
 		cmocka_unit_test(later_wins),
 		cmocka_unit_test(mount_noise_is_ignored),
+		cmocka_unit_test(tuning_is_ignored),
+		cmocka_unit_test(what_cannot_be_done_is_refused_with_its_reason),
 		cmocka_unit_test(refusals_name_the_option),
 		cmocka_unit_test(other_actions),
 		cmocka_unit_test(prints_what_it_read),

@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/loop.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -121,7 +122,8 @@ static bool is_part_of(unsigned major, unsigned minor, dev_t rdev)
 	return read_line(AT_FDCWD, path, have, sizeof(have)) && strcmp(have, want) == 0;
 }
 
-bool imguse_mounted(dev_t rdev, bool writable_only, char *where, size_t len)
+/* A mount of rdev in this mount namespace. */
+static bool is_in_sight(dev_t rdev, bool writable_only, char *where, size_t len)
 {
 	FILE *f = fopen("/proc/self/mountinfo", "re");
 	struct mount mount = { 0 };
@@ -145,6 +147,64 @@ bool imguse_mounted(dev_t rdev, bool writable_only, char *where, size_t len)
 	if (f)
 		fclose(f);
 	return found;
+}
+
+/*
+ * Whether ext4 has the block device of that name, in whatever mount namespace: these two
+ * directories know of none. The first line of its options is "rw" or "ro".
+ */
+static bool ext4_has(const char *name, bool writable_only)
+{
+	char path[64 + NAME_MAX], line[16];
+
+	snprintf(path, sizeof(path), "/proc/fs/ext4/%s/options", name);
+	if (read_line(AT_FDCWD, path, line, sizeof(line)))
+		return !writable_only || strcmp(line, "ro") != 0;
+	snprintf(path, sizeof(path), "/sys/fs/ext4/%s", name);
+	return access(path, F_OK) == 0;
+}
+
+static bool ext4_has_part(const char *disk, bool writable_only)
+{
+	DIR *dir = opendir(disk);
+	struct dirent *entry;
+	char attr[32 + NAME_MAX];
+	bool found = false;
+
+	while (dir && !found && (entry = readdir(dir))) {
+		snprintf(attr, sizeof(attr), "%s/partition", entry->d_name);
+		if (entry->d_name[0] != '.' && faccessat(dirfd(dir), attr, F_OK, 0) == 0)
+			found = ext4_has(entry->d_name, writable_only);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+static bool is_out_of_sight(dev_t rdev, bool writable_only)
+{
+	char path[64], target[PATH_MAX];
+	const char *name;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", major(rdev), minor(rdev));
+	n = readlink(path, target, sizeof(target) - 1);
+	if (n < 0)
+		return false;
+	target[n] = '\0';
+	name = strrchr(target, '/');
+	return name && (ext4_has(name + 1, writable_only) || ext4_has_part(path, writable_only));
+}
+
+bool imguse_mounted(dev_t rdev, bool writable_only, char *where, size_t len)
+{
+	if (is_in_sight(rdev, writable_only, where, len))
+		return true;
+	if (!is_out_of_sight(rdev, writable_only))
+		return false;
+	snprintf(where, len, "by the kernel, mounted out of sight (in another mount namespace, or "
+		 "detached while in use)");
+	return true;
 }
 
 /* First entry of a directory; false if there is none. */

@@ -19,8 +19,8 @@ pid_t imguse_find_locker(const struct stat *st);
 /* The same in words. pid: if already known, else 0. Always writes a phrase. */
 void imguse_locker(const struct stat *st, pid_t pid, char *who, size_t len);
 
-/* A mount of block device rdev or of one of its partitions. writable_only: not if the
- * kernel only reads. */
+/* A mount of block device rdev or of one of its partitions, here or, as far as ext4 tells, in
+ * another mount namespace. writable_only: not if the kernel only reads. */
 bool imguse_mounted(dev_t rdev, bool writable_only, char *where, size_t len);
 
 /* Why the kernel refuses to share block device rdev. Always writes a phrase. */
