@@ -134,11 +134,16 @@ int luks_probe(struct blkdev *dev, struct luks_probe *ret)
 		ret->version = 1;
 		return 0;
 	}
-	if (!memcmp(head, LUKS_MAGIC, LUKS_MAGIC_LEN) && !head[6] && (head[7] == 1 || head[7] == 2)) {
+	if (memcmp(head, LUKS_MAGIC, LUKS_MAGIC_LEN) != 0)
+		return probe_secondaries(dev, ret);
+	if (!head[6] && (head[7] == 1 || head[7] == 2)) {
 		ret->version = head[7];
 		return 0;
 	}
-	return probe_secondaries(dev, ret);
+	err = probe_secondaries(dev, ret);
+	if (!err && !ret->version)
+		*ret = (struct luks_probe){ .version = head[6] << 8 | head[7], .unknown = true };
+	return err;
 }
 
 /* ---- LUKS1 ---- */
@@ -332,6 +337,10 @@ int luks_load(struct blkdev *dev, struct blkdev *header, const struct luks_limit
 	err = luks_probe(header, &probe);
 	if (err)
 		return err;
+	if (probe.unknown) {
+		snprintf(why, why_len, "LUKS header: version %d is not known", probe.version);
+		return -EOPNOTSUPP;
+	}
 	if (!probe.version) {
 		snprintf(why, why_len, "no LUKS header");
 		return -EINVAL;

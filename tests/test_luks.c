@@ -90,8 +90,12 @@ static void magics_are_found(void **state)
 	assert_int_equal(probe(bytes, COPY).version, 0);
 	take(&luks2);
 	bytes[7] = 3;
+	assert_false(probe(bytes, COPY).unknown);
 	memset(bytes + FIXTURE_HDR, 0, 512);
-	assert_int_equal(probe(bytes, COPY).version, 0);
+	assert_int_equal(probe(bytes, COPY).version, 3);
+	assert_true(probe(bytes, COPY).unknown);
+	assert_int_equal(unlock(FIXTURE_PASS, 0, NULL), -EOPNOTSUPP);
+	assert_non_null(strstr(why, "version 3"));
 	memset(bytes, 0, COPY);
 	assert_int_equal(probe(bytes, COPY).version, 0);
 	assert_int_equal(probe(luks1.bytes, 591).version, 0);
