@@ -30,6 +30,8 @@ static void tune(int fd)
 		{ IPPROTO_TCP, TCP_KEEPINTVL, 5 },
 		{ IPPROTO_TCP, TCP_KEEPCNT, 4 },
 		{ IPPROTO_TCP, TCP_USER_TIMEOUT, TCP_DEAD_MS },
+		/* What waits in the kernel cannot be overtaken by what is urgent. */
+		{ IPPROTO_TCP, TCP_NOTSENT_LOWAT, 128 * 1024 },
 	};
 
 	/* Each is a help and not a need. */
