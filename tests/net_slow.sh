@@ -51,6 +51,7 @@ load() {
 }
 export REMOTE=$remote
 
+sleep 1	# what is read ahead at the start
 net s rate $rate >/dev/null
 net s reset >/dev/null
 read -r took longest <<<"$(load 1500000 1)"
