@@ -256,7 +256,7 @@ struct sftp_dev {
 	struct sftp_meter reading, writing;
 	int64_t rtt_us[2];	/* smallest of this and the last window; 0: none */
 	int64_t rtt_start_us;
-	int64_t acked_us;	/* since when there are ACKED bytes that no fsync followed */
+	int64_t acked_us;	/* when the first bytes were ACKED that no fsync has been sent behind, about */
 	uint64_t reconnects;
 	unsigned losses;
 	int64_t stuck_ms;	/* since when somebody waits for an fsync, 0: nobody */

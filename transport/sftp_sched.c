@@ -391,6 +391,7 @@ static void send_sync(struct sftp_dev *dev) REQUIRES(dev->lock)
 	cover(dev, (unsigned)chan);
 	dev->sync_chan = (unsigned)chan;
 	dev->syncing = true;
+	dev->acked_us = boot_us();
 	encode(dev, (unsigned)chan, req);
 	req_submit(dev, (unsigned)chan, req);
 }
@@ -419,7 +420,6 @@ static void end_flushes(struct sftp_dev *dev) REQUIRES(dev->lock)
 static void synced_locked(struct sftp_dev *dev, uint64_t acks, uint64_t seq) REQUIRES(dev->lock)
 {
 	wlog_synced(&dev->log, acks, seq, keep, dev);
-	dev->acked_us = boot_us();
 	if (dev->log.synced_seq >= dev->retry_seq)
 		dev->sync_failures = 0;
 	dev->sync_now = false;
