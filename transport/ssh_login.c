@@ -86,6 +86,7 @@ void ssh_login_free(struct ssh_login *l)
 	if (!l)
 		return;
 	ssh_login_drop(l);
+	tcp_fini(&l->tcp);
 	ssh_key_free(l->pin);
 	ssh_key_free(l->identity);
 	for (size_t i = 0; i < sizeof(l->strings) / sizeof(l->strings[0]); i++)

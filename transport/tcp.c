@@ -45,6 +45,7 @@ static int next_address(struct tcp_attempt *a)
 {
 	while (a->next) {
 		const struct addrinfo *ai = a->next;
+		int64_t ms;
 
 		a->next = ai->ai_next;
 		a->fd = socket(ai->ai_family, ai->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
@@ -52,8 +53,8 @@ static int next_address(struct tcp_attempt *a)
 		if (a->fd >= 0) {
 			tune(a->fd);
 			if (!connect(a->fd, ai->ai_addr, ai->ai_addrlen) || errno == EINPROGRESS) {
-				a->until_ns = tcp_now_ns() + (a->next ? TCP_ADDRESS_MS : TCP_DEAD_MS)
-							     * INT64_C(1000000);
+				ms = a->next || a->may_look_up ? TCP_ADDRESS_MS : TCP_DEAD_MS;
+				a->until_ns = tcp_now_ns() + ms * 1000000;
 				return -EAGAIN;
 			}
 			a->err = -errno;
@@ -66,23 +67,66 @@ static int next_address(struct tcp_attempt *a)
 	return a->err;
 }
 
-int tcp_start(struct tcp_attempt *a, const char *host, unsigned port, char *why, size_t why_len)
+/* What the resolver has now takes the place of what it had. Its own error, 0 none. */
+static int look_up(struct tcp_attempt *a)
 {
 	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
-	char service[16];
-	int err;
+	struct addrinfo *found = NULL;
+	int err = getaddrinfo(a->host, a->service, &hints, &found);
 
-	*a = (struct tcp_attempt){ .fd = -1, .err = -EHOSTUNREACH };
+	a->may_look_up = false;
+	a->looked_up_ns = tcp_now_ns();
+	if (err)
+		return err;
+	if (a->addresses)
+		freeaddrinfo(a->addresses);
+	a->addresses = a->next = found;
+	return 0;
+}
+
+/* The next address, if need be of another look-up. */
+static int go_on(struct tcp_attempt *a)
+{
+	int err = next_address(a);
+
+	if (err != -EAGAIN && a->may_look_up && !look_up(a))
+		err = next_address(a);
+	return err;
+}
+
+static void use_host(struct tcp_attempt *a, const char *host, const char *service)
+{
+	if (!strcmp(a->host, host) && !strcmp(a->service, service))
+		return;
+	tcp_fini(a);
+	snprintf(a->host, sizeof(a->host), "%s", host);
+	snprintf(a->service, sizeof(a->service), "%s", service);
+}
+
+int tcp_start(struct tcp_attempt *a, const char *host, unsigned port, char *why, size_t why_len)
+{
+	char service[sizeof(a->service)];
+	int err = 0;
+
+	tcp_abort(a);
+	if (strlen(host) >= sizeof(a->host)) {
+		snprintf(why, why_len, "%s: the name is too long", host);
+		return -ENAMETOOLONG;
+	}
 	snprintf(service, sizeof(service), "%u", port);
-	err = getaddrinfo(host, service, &hints, &a->addresses);
+	use_host(a, host, service);
+	a->err = -EHOSTUNREACH;
+	a->next = a->addresses;
+	a->may_look_up = tcp_now_ns() - a->looked_up_ns >= TCP_LOOK_UP_MS * INT64_C(1000000);
+	if (!a->addresses)
+		err = look_up(a);
 	if (err) {
 		snprintf(why, why_len, "%s: %s", host,
 			 err == EAI_SYSTEM ? strerror(errno) : gai_strerror(err));
-		a->addresses = NULL;
 		return err == EAI_MEMORY ? -ENOMEM : err == EAI_AGAIN ? -EAGAIN : -EHOSTUNREACH;
 	}
-	a->next = a->addresses;
-	next_address(a);	/* tcp_step tells */
+	a->active = true;
+	go_on(a);	/* tcp_step tells */
 	return 0;
 }
 
@@ -118,16 +162,22 @@ int tcp_step(struct tcp_attempt *a, int *ret_fd)
 	if (a->fd >= 0)
 		close(a->fd);
 	a->fd = -1;
-	return next_address(a);
+	return go_on(a);
 }
 
 void tcp_abort(struct tcp_attempt *a)
 {
-	if (!a->addresses)
-		return;
-	if (a->fd >= 0)
+	if (a->active && a->fd >= 0)
 		close(a->fd);
-	freeaddrinfo(a->addresses);
+	a->fd = -1;
+	a->active = false;
+}
+
+void tcp_fini(struct tcp_attempt *a)
+{
+	tcp_abort(a);
+	if (a->addresses)
+		freeaddrinfo(a->addresses);
 	*a = (struct tcp_attempt){ .fd = -1 };
 }
 
