@@ -20,7 +20,7 @@ enum {
 	FAST_US = 500 * 1000,
 	SLOW_US = 2000 * 1000,
 	BASE_US = 1000 * 1000,
-	IDLE_US = 10 * 1000 * 1000,	/* what was true then need not be true now */
+	IDLE_US = 60 * 1000 * 1000,	/* what was true then need not be true now */
 };
 
 void window_reset(struct sftp_dev *dev)
