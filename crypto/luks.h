@@ -55,7 +55,8 @@ struct luks_limits luks_default_limits(void);
 /* ---- what is there ---- */
 
 struct luks_probe {
-	int version;		/* 0: no LUKS container, 1, 2 */
+	int version;		/* 0: no LUKS container, 1, 2; or with unknown whatever it says */
+	bool unknown;		/* LUKS's magic with a version that is none of these */
 	bool secondary_only;	/* LUKS2's primary magic is gone, a valid secondary was found:
 				 * look for another format at the start before believing it */
 };

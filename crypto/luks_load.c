@@ -4,9 +4,9 @@
  *
  * LUKS2 keeps two copies. One is valid when its binary header, checksum, JSON and places are.
  * Of two valid ones the higher seqid serves, the primary on a tie. The secondary lies
- * behind the primary's length; when the primary cannot say that, every length there is
- * is tried. What cannot be read is not valid. Nothing is repaired: the image may be in use by
- * a newer program.
+ * behind the primary's length; when no primary with a good checksum says that, every length
+ * there is is tried: not before, as what lies elsewhere is an older container's. What cannot
+ * be read is not valid. Nothing is repaired: the image may be in use by a newer program.
  */
 #include <endian.h>
 #include <errno.h>
@@ -22,6 +22,7 @@
 struct copy {
 	struct luks *luks;	/* NULL: not valid */
 	uint64_t hdr_len;	/* 0: the binary header does not say */
+	bool summed;		/* the checksum matches, so that hdr_len can be believed */
 	char why[LUKS_WHY_LEN];
 };
 
@@ -134,11 +135,16 @@ int luks_probe(struct blkdev *dev, struct luks_probe *ret)
 		ret->version = 1;
 		return 0;
 	}
-	if (!memcmp(head, LUKS_MAGIC, LUKS_MAGIC_LEN) && !head[6] && (head[7] == 1 || head[7] == 2)) {
+	if (memcmp(head, LUKS_MAGIC, LUKS_MAGIC_LEN) != 0)
+		return probe_secondaries(dev, ret);
+	if (!head[6] && (head[7] == 1 || head[7] == 2)) {
 		ret->version = head[7];
 		return 0;
 	}
-	return probe_secondaries(dev, ret);
+	err = probe_secondaries(dev, ret);
+	if (!err && !ret->version)
+		*ret = (struct luks_probe){ .version = head[6] << 8 | head[7], .unknown = true };
+	return err;
 }
 
 /* ---- LUKS1 ---- */
@@ -193,6 +199,7 @@ static int decode_copy(const struct luks2_bin *bin, const uint8_t *buf,
 
 	if (err)
 		return err;
+	copy->summed = true;
 	luks = new_luks(limits);
 	if (!luks)
 		return -ENOMEM;
@@ -247,14 +254,16 @@ static int load_copy(struct blkdev *header, uint64_t off, const struct luks_plac
 	return err == -EUCLEAN ? 0 : err;
 }
 
-static int load_secondary(struct blkdev *header, uint64_t known_off,
+static int load_secondary(struct blkdev *header, const struct copy *first,
 			  const struct luks_place *place, const struct luks_limits *limits,
 			  struct copy *copy)
 {
 	int err = 0;
 
-	if (known_off)
-		err = load_copy(header, known_off, place, limits, copy);
+	if (first->hdr_len)
+		err = load_copy(header, first->hdr_len, place, limits, copy);
+	if (first->summed)
+		return err;
 	for (uint64_t off = LUKS2_HDR_MIN; off <= LUKS2_HDR_MAX && !err && !copy->luks; off *= 2) {
 		struct copy tried = { 0 };
 
@@ -299,7 +308,7 @@ static int load2(struct blkdev *header, const struct luks_place *place,
 	int err = load_copy(header, 0, place, limits, &first);
 
 	if (!err)
-		err = load_secondary(header, first.hdr_len, place, limits, &second);
+		err = load_secondary(header, &first, place, limits, &second);
 	if (err) {
 		luks_free(first.luks);
 		luks_free(second.luks);
@@ -332,6 +341,10 @@ int luks_load(struct blkdev *dev, struct blkdev *header, const struct luks_limit
 	err = luks_probe(header, &probe);
 	if (err)
 		return err;
+	if (probe.unknown) {
+		snprintf(why, why_len, "LUKS header: version %d is not known", probe.version);
+		return -EOPNOTSUPP;
+	}
 	if (!probe.version) {
 		snprintf(why, why_len, "no LUKS header");
 		return -EINVAL;

@@ -92,7 +92,8 @@ struct device {
  * comes after opening it fails; passfd is kept from programs started later. Neither the image's bytes nor its size change. With a
  * LUKS container the process can no longer be dumped or traced by its user. Call it
  * before there are threads.
- * Returns 0; -EINVAL options that exclude each other, a window outside; -EBUSY in use;
+ * Returns 0; -EINVAL options that exclude each other, a window outside, a key for no container;
+ * -EBUSY in use;
  * -EKEYREJECTED no keyslot opens with what was given; -ECANCELED nothing was given; those
  * of file_dev_open, imglock_take, partition_find, luks_load and luks_unlock. Blocks for
  * the lock, for a person who types, and for the key derivation.

@@ -87,6 +87,20 @@ static bool has_file_system(struct blkdev *dev)
 	       le16toh(magic) == SUPER_MAGIC;
 }
 
+/* Who gives a key wants plain text here and cipher text in the image, not what lies there. */
+static int refuse_key(struct unlock *u)
+{
+	const struct device_unlock_options *o = &u->opt->unlock;
+	const char *name = o->keyfile ? "keyfile=" : o->passfd >= 0 ? "passfd=" :
+			   o->one_keyslot ? "key-slot=" : NULL;
+
+	if (!name)
+		return 0;
+	return fail(u, -EINVAL, "%s was given, but no LUKS container begins here: partition=, "
+		    "offset= and header= say where one is, nocrypt instead of the key serves what "
+		    "is there as it is", name);
+}
+
 static int find(struct unlock *u, bool *ret_found)
 {
 	struct luks_probe probe;
@@ -94,11 +108,12 @@ static int find(struct unlock *u, bool *ret_found)
 
 	if (err)
 		return fail(u, err, "cannot be searched for a LUKS header: %s", strerror(-err));
-	if (u->header && !probe.version)
+	*ret_found = probe.unknown ||
+		     (probe.version &&
+		      (u->header || !probe.secondary_only || !has_file_system(u->dev)));
+	if (u->header && !*ret_found)
 		return fail(u, -EINVAL, "header=%s: is no LUKS header", u->opt->unlock.header);
-	*ret_found = probe.version &&
-		     (u->header || !probe.secondary_only || !has_file_system(u->dev));
-	return 0;
+	return *ret_found ? 0 : refuse_key(u);
 }
 
 static struct luks_limits limits(const struct device_unlock_options *o)

@@ -121,7 +121,7 @@ int probe_luks(struct blkdev *dev, struct blkdev *header, struct json_object *o,
 	int err = luks_probe(header ? header : dev, &p);
 
 	*ret_found = *ret_usable = false;
-	if (err || !p.version)
+	if (err || (!p.version && !p.unknown))
 		return err;
 	*ret_found = true;
 	probe_add_text(o, "type", "luks");

@@ -70,9 +70,9 @@ static inline struct blkdev *fixture_dev(const uint8_t *bytes, size_t len)
 }
 
 /* Makes the checksum of the LUKS2 header copy at off right again. */
-static inline void fixture_sum(uint8_t *bytes, size_t off)
+static inline void fixture_sum_len(uint8_t *bytes, size_t off, size_t len)
 {
-	struct iovec all = { bytes + off, FIXTURE_HDR };
+	struct iovec all = { bytes + off, len };
 	uint8_t *csum = bytes + off + offsetof(struct luks2_disk, csum);
 	struct hash *hash;
 
@@ -80,6 +80,11 @@ static inline void fixture_sum(uint8_t *bytes, size_t off)
 	assert_int_equal(hash_new(hash_find("sha256"), &hash), 0);
 	hash_compute(hash, &all, 1, csum);
 	hash_free(hash);
+}
+
+static inline void fixture_sum(uint8_t *bytes, size_t off)
+{
+	fixture_sum_len(bytes, off, FIXTURE_HDR);
 }
 
 static inline char *fixture_json(uint8_t *bytes, size_t off)

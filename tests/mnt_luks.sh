@@ -161,6 +161,17 @@ refused 1 'keyfile-size' -o "keyfile=$scratch/pass,keyfile-size=9M" "$image" "$m
 refused 1 'key-slot' -o key-slot=32 "$image" "$mnt"
 refused 32 'no ext2, ext3 or ext4' -o nocrypt "$image" "$mnt"
 refused 32 'header=' -o "header=$scratch/random" "$image" "$mnt"
+# A key is never ignored: not where no container begins, not where its first byte is damaged.
+refused 32 'keyfile= was given.*nocrypt' --export-device -o "offset=1M,keyfile=$scratch/pass" "$image" "$mnt"
+truncate -s 24M "$scratch/one"
+cryptsetup luksFormat -q --type luks1 --pbkdf-force-iterations 1000 "$scratch/one" "$scratch/pass" || fail luks1
+printf X | dd of="$scratch/one" bs=1 seek=3 conv=notrunc status=none
+refused 32 'keyfile= was given.*nocrypt' --export-device -o "keyfile=$scratch/pass" "$scratch/one" "$mnt"
+printf 'S\272\276\0\3' | dd of="$scratch/one" bs=1 seek=3 conv=notrunc status=none
+refused 32 'version 3 is not known' --export-device "$scratch/one" "$mnt"
+rm "$scratch/one"
+truncate -s 16M "$scratch/plain-fs" && mke2fs -q "$scratch/plain-fs"
+refused 32 'passfd= was given' -o passfd=7 "$scratch/plain-fs" "$mnt" 7<"$scratch/pass"
 
 # Secrets are not in the process; the key only where it cannot be swapped or dumped.
 volume_key=$(cryptsetup luksDump -q --dump-volume-key --key-file "$scratch/pass" "$image" 2>/dev/null |

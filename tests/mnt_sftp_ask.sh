@@ -46,6 +46,19 @@ for kind in password kbdint; do
 		assword:
 		wrong3
 	END
+	# ssh(1) asks once, however many channels there are, and sends no empty passwords.
+	sshd_config s "PubkeyAuthentication no" "PreferredAuthentications ${kind/#kbdint/keyboard-interactive}" |
+		sed "/IdentityFile/d" >"$scratch/config-ssh"
+	: >"$sshd_dir/s/log"
+	typed 0 1 "$FUSE4FS" -o "ssh_command=ssh -F $scratch/config-ssh" "s:$image" "$mnt" <<-END
+		assword:
+		open sesame
+	END
+	sleep 0.5
+	ls "$mnt" >/dev/null || fail "$kind: ls through ssh(1)"
+	[ "$(grep -c assword: "$scratch/shown")" = 1 ] || { cat "$scratch/shown" >&2; fail "$kind: asked more than once"; }
+	grep -i 'failed' "$sshd_dir/s/log" >&2 && fail "$kind: logins failed"
+	umount "$mnt"; server_gone
 	# Nobody to ask.
 	setsid -w "$FUSE4FS" -o "ssh_config=$config" "s:$image" "$mnt" >"$scratch/out" 2>&1 </dev/null &&
 		fail "$kind: let in without a password"

@@ -260,8 +260,51 @@ static void the_passphrase_is_kept_from_other_programs(void **state)
 
 	assert_true(fd > STDERR_FILENO);
 	f->opt.unlock.passfd = fd;
-	assert_int_equal(open_it(f), 0);
+	expect_error(f, -EINVAL, "passfd=");
 	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	close(fd);
+}
+
+/* Else cipher text would be taken for a blank device, and plain text be written to it. */
+static void a_key_without_a_container_is_refused(void **state)
+{
+	static const uint8_t magic[] = { 'L', 'U', 'K', 'S', 0xba, 0xbe, 0, 1 };
+	struct fixture *f = *state;
+	uint8_t head[sizeof(magic)];
+	int fd = open(f->path, O_RDWR | O_CLOEXEC);
+
+	f->opt.unlock.keyfile = "/nonexistent";
+	expect_error(f, -EINVAL, "keyfile= was given, but no LUKS container");
+	for (size_t i = 0; i < 6; i++) {
+		memcpy(head, magic, sizeof(magic));
+		head[i] ^= 1;
+		assert_int_equal(pwrite(fd, head, sizeof(head), 0), sizeof(head));
+		expect_error(f, -EINVAL, "nocrypt");
+	}
+	f->opt.offset = 512;
+	expect_error(f, -EINVAL, "offset=");
+	f->opt.offset = 0;
+	f->opt.unlock.keyfile = NULL;
+	f->opt.unlock.one_keyslot = true;
+	expect_error(f, -EINVAL, "key-slot= was given");
+	f->opt.unlock.one_keyslot = false;
+	assert_int_equal(open_it(f), 0);
+	close_it(f);
+	close(fd);
+}
+
+static void unknown_versions_of_luks_are_named(void **state)
+{
+	static const uint8_t head[] = { 'L', 'U', 'K', 'S', 0xba, 0xbe, 0, 3 };
+	struct fixture *f = *state;
+	int fd = open(f->path, O_RDWR | O_CLOEXEC);
+
+	assert_int_equal(pwrite(fd, head, sizeof(head), 0), sizeof(head));
+	expect_error(f, -EOPNOTSUPP, "version 3 is not known");
+	assert_int_equal(pwrite(fd, "\0\0", 2, 6), 2);
+	expect_error(f, -EOPNOTSUPP, "version 0 is not known");
+	f->opt.unlock.nocrypt = true;
+	assert_int_equal(open_it(f), 0);
 	close_it(f);
 	close(fd);
 }
@@ -281,6 +324,8 @@ int main(void)
 		TEST(inherited_descriptors_are_images),
 		TEST(descriptors_without_access_are_told),
 		TEST(the_passphrase_is_kept_from_other_programs),
+		TEST(a_key_without_a_container_is_refused),
+		TEST(unknown_versions_of_luks_are_named),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,8 +90,12 @@ static void magics_are_found(void **state)
 	assert_int_equal(probe(bytes, COPY).version, 0);
 	take(&luks2);
 	bytes[7] = 3;
+	assert_false(probe(bytes, COPY).unknown);
 	memset(bytes + FIXTURE_HDR, 0, 512);
-	assert_int_equal(probe(bytes, COPY).version, 0);
+	assert_int_equal(probe(bytes, COPY).version, 3);
+	assert_true(probe(bytes, COPY).unknown);
+	assert_int_equal(unlock(FIXTURE_PASS, 0, NULL), -EOPNOTSUPP);
+	assert_non_null(strstr(why, "version 3"));
 	memset(bytes, 0, COPY);
 	assert_int_equal(probe(bytes, COPY).version, 0);
 	assert_int_equal(probe(luks1.bytes, 591).version, 0);
@@ -211,6 +215,45 @@ static void a_copy_that_cannot_be_read_is_damaged(void **state)
 		assert_non_null(strstr(luks_describe(luks)->copy_damage, cases[i].damage));
 		luks_free(luks);
 	}
+}
+
+/* An older container's, with areas that fit it and a sequence number above ours. */
+static void put_stale_secondary(size_t off)
+{
+	struct luks2_disk *d = (struct luks2_disk *)(bytes + off);
+	char *json = fixture_json(bytes, off), *at;
+
+	memset(bytes + off, 0, off);
+	memcpy(bytes + off, luks2.bytes + FIXTURE_HDR, FIXTURE_HDR);
+	at = strstr(json, "\"12288\"");	/* bytes of JSON */
+	assert_non_null(at);
+	memcpy(at, "\"28672\"", 7);
+	at = strstr(json, "\"32768\"");	/* the keyslot's area */
+	assert_non_null(at);
+	memcpy(at, "\"65536\"", 7);
+	d->hdr_len_be64 = d->hdr_off_be64 = htobe64(off);
+	d->seqid_be64 = htobe64(99);
+	fixture_sum_len(bytes, off, off);
+}
+
+/* As cryptsetup does: who names the place of the other copy means no other place. */
+static void a_secondary_elsewhere_is_not_asked(void **state)
+{
+	struct luks *luks;
+
+	take(&luks2);
+	put_stale_secondary(2 * FIXTURE_HDR);
+	memset(bytes + FIXTURE_HDR, 0, 512);
+	assert_int_equal(load(COPY, &luks), 0);
+	assert_int_equal(luks_describe(luks)->copy, LUKS_COPY_PRIMARY);
+	assert_int_equal(luks_describe(luks)->header_len, FIXTURE_HDR);
+	assert_string_equal(luks_describe(luks)->copy_damage, "secondary header: no magic");
+	luks_free(luks);
+	/* Without a primary to be believed it is. */
+	bytes[LUKS2_BIN_LEN] ^= 1;
+	assert_int_equal(load(COPY, &luks), 0);
+	assert_int_equal(luks_describe(luks)->seqid, 99);
+	luks_free(luks);
 }
 
 static void swapped_copies_are_not_believed(void **state)
@@ -383,6 +426,7 @@ int main(void)
 		cmocka_unit_test(a_damaged_secondary_is_told),
 		cmocka_unit_test(both_damaged_names_both),
 		cmocka_unit_test(a_copy_that_cannot_be_read_is_damaged),
+		cmocka_unit_test(a_secondary_elsewhere_is_not_asked),
 		cmocka_unit_test(swapped_copies_are_not_believed),
 		cmocka_unit_test(the_newer_valid_copy_serves),
 		cmocka_unit_test(headers_cut_short_are_errors),

@@ -397,6 +397,7 @@ static void set_options(struct sftp_dev *dev, const struct sftp_options *opt)
 	dev->dev.info.readonly = opt->readonly;
 	dev->dev.info.name = dev->name;
 	dev->read_max = dev->write_max = SFTP_PLAIN_LEN;
+	window_reset(dev);
 	wlog_init(&dev->log);
 	rcache_init(&dev->cache, opt->cache_len ? opt->cache_len : dev->buffer_len / 2);
 }

@@ -12,6 +12,7 @@
  *   sftp_lock.c   the lock file
  *   sftp_watch.c  what is asked with every heartbeat: the lock's name, the room there
  *   sftp_ahead.c  what to read before it is asked for
+ *   sftp_window.c how many bytes of writes may be on their way
  *   wlog.c, rcache.c, rmap.c, sftp_codec.c: memory and bytes, no threads
  *
  * Two kinds of threads: callers, and the one I/O thread, which alone touches the stream and
@@ -187,6 +188,13 @@ struct guard {
 	uint32_t len;
 };
 
+/* [io] */
+struct sftp_window {
+	size_t len;		/* bytes of writes not answered, on all channels */
+	int64_t changed_us;	/* it was made smaller; 0: not yet */
+	int64_t heard_us;	/* the last answer to a write */
+};
+
 enum watch_state { WATCH_IDLE, WATCH_OPENING, WATCH_READING };
 
 /* [io] */
@@ -248,6 +256,7 @@ struct sftp_dev {
 	struct sftp_meter reading, writing;
 	int64_t rtt_us[2];	/* smallest of this and the last window; 0: none */
 	int64_t rtt_start_us;
+	int64_t acked_us;	/* when the first bytes were ACKED that no fsync has been sent behind, about */
 	uint64_t reconnects;
 	unsigned losses;
 	int64_t stuck_ms;	/* since when somebody waits for an fsync, 0: nobody */
@@ -268,6 +277,8 @@ struct sftp_dev {
 	uint32_t read_max, write_max;	/* of one request */
 	bool reached;		/* was UP once */
 	unsigned in_flight;	/* slots used, of all channels */
+	size_t write_out;	/* the channels' together */
+	struct sftp_window window;
 	bool syncing;		/* an fsync is in flight */
 	bool disordered;	/* the server has overtaken: fsyncs wait for all answers */
 	unsigned sync_chan;	/* where the last fsync or the writes before the next one went */
@@ -331,6 +342,15 @@ void meter_add(struct sftp_meter *m, uint64_t bytes, int64_t now_us);
 uint64_t meter_rate(const struct sftp_meter *m, int64_t now_us);
 void rtt_note_locked(struct sftp_dev *dev, int64_t us, int64_t now_us);
 uint64_t rtt_locked(const struct sftp_dev *dev);
+
+/* sftp_window.c; all for the I/O thread */
+/* Another connection, of which nothing is known. */
+void window_reset(struct sftp_dev *dev);
+bool window_full(struct sftp_dev *dev);
+/* The longest write that is sent now. */
+uint32_t window_piece(const struct sftp_dev *dev);
+/* A write of this connection has been answered and is not in flight any more. */
+void window_answered(struct sftp_dev *dev, const struct req *req, uint64_t rtt_us);
 
 /* sftp_req.c; all for the I/O thread */
 struct req *req_new(enum req_kind kind);

@@ -49,6 +49,12 @@ static uint32_t free_slot(const struct sftp_chan *ch)
 	return nr;
 }
 
+static void count_write(struct sftp_chan *ch, uint32_t more, uint32_t less)
+{
+	ch->write_out += (size_t)more - less;
+	ch->dev->write_out += (size_t)more - less;
+}
+
 void req_submit(struct sftp_dev *dev, unsigned chan, struct req *req)
 {
 	struct sftp_chan *ch = &dev->chans[chan];
@@ -70,7 +76,7 @@ void req_submit(struct sftp_dev *dev, unsigned chan, struct req *req)
 	if (is_read(req))
 		ch->read_out += req->len;
 	else if (req->kind == REQ_WRITE)
-		ch->write_out += req->len;
+		count_write(ch, req->len, 0);
 	list_push(&ch->sending, &req->link);
 	if (req->kind <= REQ_WRITE && list_empty(&req->flight))
 		list_push(&dev->flights, &req->flight);
@@ -103,7 +109,7 @@ static void unslot(struct sftp_dev *dev, struct req *req)
 	if (is_read(req))
 		ch->read_out -= req->len;
 	else if (req->kind == REQ_WRITE)
-		ch->write_out -= req->len;
+		count_write(ch, 0, req->len);
 	list_unlink(&req->flight);
 }
 
@@ -268,17 +274,23 @@ static int on_data_end(void *arg, uint32_t id)
 
 static void end_write(struct sftp_dev *dev, struct req *req, uint32_t status)
 {
+	uint64_t rtt_us;
+
 	unslot(dev, req);
 	if (status != SSH_FX_OK)
 		sched_write_failed(dev, req, status);
 	mutex_lock(&dev->lock);
+	rtt_us = rtt_locked(dev);
 	note_time(dev, req, req->len);
+	if (!dev->log.acked_len)
+		dev->acked_us = boot_us();
 	if (status == SSH_FX_OK && dev->syncing && req->cover_no == dev->sync_no)
 		wlog_ack_before(&dev->log, req->buf, req->off, req->len, dev->sync_acks);
 	else if (status == SSH_FX_OK)
 		wlog_ack(&dev->log, req->buf, req->off, req->len);
 	wlog_buf_put(&dev->log, req->buf);
 	mutex_unlock(&dev->lock);
+	window_answered(dev, req, rtt_us);
 	req_free(req);
 }
 
@@ -519,5 +531,6 @@ void req_abandon_all(struct sftp_dev *dev)
 	for (unsigned i = 0; i < STREAM_MAX_CHANNELS; i++)
 		abandon_locked(dev, &dev->chans[i]);
 	dev->syncing = dev->beating = false;
+	window_reset(dev);
 	mutex_unlock(&dev->lock);
 }

@@ -7,9 +7,10 @@
  * writes and readahead on the channel with the least to do. A request that overlaps one in
  * flight, one of both being a write, waits for its answer.
  *
- * An fsync is sent when somebody waits for one whose writes have all been answered, or when
- * half of the buffer is in use; there is one at a time. What failed is written once more,
- * with everything since the last good fsync; then the device is BROKEN.
+ * An fsync is sent when somebody waits for one whose writes have all been answered, when half
+ * of the buffer is in use, or now and then while a slow link carries; there is one at a time.
+ * What failed is written once more, with everything since the last good fsync; then the device
+ * is BROKEN.
  *
  * OpenSSH's server carries out what comes through one channel in its order, as all should
  * for one file (draft-ietf-secsh-filexfer-02, section 6). So while there is little to write it all goes
@@ -23,6 +24,8 @@ enum {
 	MERGE_LEN = 64 * 1024,	/* a shorter DIRTY extent may wait to grow */
 	MERGE_FLIGHTS = 8,	/* while so many requests keep the link busy */
 	SKIPS = 64,		/* DIRTY extents that may be passed over in one search */
+	PART_LEN = 256 * 1024,	/* worth an fsync of its own on a slow link, after PART_US */
+	PART_US = 2 * 1000 * 1000,
 };
 
 static bool ready(const struct sftp_chan *ch)
@@ -265,7 +268,7 @@ static struct wlog_ext *next_dirty(const struct sftp_dev *dev)
 
 	for (unsigned i = 0; i < SKIPS && l != &dev->log.dirty; i++, l = l->next) {
 		struct wlog_ext *ext = container_of(l, struct wlog_ext, link);
-		uint64_t end = ext->r.off + MIN(ext->r.len, dev->write_max);
+		uint64_t end = ext->r.off + MIN(ext->r.len, window_piece(dev));
 
 		if (may_wait(dev, ext))
 			continue;
@@ -281,14 +284,15 @@ static bool send_write(struct sftp_dev *dev) REQUIRES(dev->lock)
 	struct req *req;
 	int chan;
 
-	if (list_empty(&dev->log.dirty) || dev->broken || lockfile_expired(dev))
+	if (list_empty(&dev->log.dirty) || dev->broken || window_full(dev) ||
+	    lockfile_expired(dev))
 		return false;
 	chan = write_lane(dev);
 	ext = chan < 0 ? NULL : next_dirty(dev);
 	req = ext ? req_new(REQ_WRITE) : NULL;
 	if (!req)
 		return false;
-	if (wlog_take(&dev->log, ext, dev->write_max)) {
+	if (wlog_take(&dev->log, ext, window_piece(dev))) {
 		free(req);
 		return false;
 	}
@@ -325,6 +329,16 @@ static uint64_t answered_seq(const struct sftp_dev *dev)
 	return settled_seq(dev, -1);
 }
 
+/*
+ * A link that has been carrying for seconds and has more to carry: what is there shall not be
+ * sent again when it breaks.
+ */
+static bool has_part(const struct sftp_dev *dev)
+{
+	return dev->log.acked_len >= PART_LEN && dev->log.dirty_len + dev->log.sent_len &&
+	       boot_us() - dev->acked_us >= PART_US;
+}
+
 static bool wants_sync(const struct sftp_dev *dev, uint64_t seq) REQUIRES(dev->lock)
 {
 	uint64_t flush = oldest_flush(dev);
@@ -332,6 +346,8 @@ static bool wants_sync(const struct sftp_dev *dev, uint64_t seq) REQUIRES(dev->l
 	if (seq <= dev->log.synced_seq && !dev->log.acked_len)
 		return false;
 	if (flush && flush <= seq)
+		return true;
+	if (has_part(dev))
 		return true;
 	/* On its own: enough to be worth it. Or the last is answered and writers wait. */
 	if (!dev->sync_now && dev->log.mem_len < dev->buffer_len / 2)
@@ -360,7 +376,7 @@ static void send_sync(struct sftp_dev *dev) REQUIRES(dev->lock)
 
 	if (dev->syncing || dev->broken || dev->nofsync ||
 	    (list_empty(&dev->flushes) && !dev->sync_now &&
-	     dev->log.mem_len < dev->buffer_len / 2))
+	     dev->log.mem_len < dev->buffer_len / 2 && !has_part(dev)))
 		return;
 	chan = sync_lane(dev);
 	if (chan < 0)
@@ -375,6 +391,7 @@ static void send_sync(struct sftp_dev *dev) REQUIRES(dev->lock)
 	cover(dev, (unsigned)chan);
 	dev->sync_chan = (unsigned)chan;
 	dev->syncing = true;
+	dev->acked_us = boot_us();
 	encode(dev, (unsigned)chan, req);
 	req_submit(dev, (unsigned)chan, req);
 }

@@ -4,8 +4,9 @@
  *
  * One struct can log in many times, one after the other. The first login may ask the user;
  * the host key it accepts is the only one accepted afterwards, and later logins take what
- * was answered before. Nothing waits, except for the resolver of names, an agent and the
- * user. One thread at a time.
+ * was answered before. Nothing waits, except for the resolver of names (the first time, and
+ * later when no address it gave takes anybody any more), an agent and the user. One thread at a
+ * time.
  */
 #ifndef TRANSPORT_SSH_LOGIN_H
 #define TRANSPORT_SSH_LOGIN_H

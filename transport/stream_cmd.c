@@ -5,6 +5,11 @@
  * A child that ends is a channel that closes; the last one takes the stream with it. A child
  * is killed by drop() and reaped there; one that cannot die (its disk hangs) stays a zombie
  * of this process for a while instead of holding up the thread.
+ *
+ * The first child alone may ask the user. The others are started when it has spoken, which is
+ * when its login is done, without a terminal and told not to ask: four prompts at once could
+ * be answered by nobody, and an empty password is a failed login. One that cannot do without
+ * is a channel less.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,15 +39,18 @@ struct child {
 	int fd;			/* our end, -1: closed */
 	int err_fd;		/* its standard error, -1: closed */
 	bool announced;		/* opened() was called */
+	bool spoke;		/* bytes have come */
 	bool full;		/* the last send() took less than it was offered */
 };
 
 struct stream_cmd {
 	struct stream stream;
 	char **argv;		/* [init only] */
+	char **quiet_argv;	/* [init only] of what must not ask */
 	struct stream_sink sink;
 	struct child children[STREAM_MAX_CHANNELS];
 	unsigned count;		/* given to start(); 0: DOWN */
+	unsigned started;	/* of these; a child that ended counts */
 	char why[WHY_LEN];	/* last line a child wrote, or what we know ourselves */
 	uint8_t buf[READ_LEN];
 };
@@ -59,31 +67,70 @@ static void close_fd(int *fd)
 	*fd = -1;
 }
 
-/* In the child: both standard streams on the socket, signals as a shell would have them. */
-static int spawn_on(char **argv, int sock, int err_fd, pid_t *ret_pid)
+/* The environment in which ssh(1) starts no window to ask in. The strings are not copies. */
+static char **quiet_env(void)
 {
+	static char never[] = "SSH_ASKPASS_REQUIRE=never";
+	const size_t name_len = strcspn(never, "=") + 1;
+	size_t n = 0, kept = 0;
+	char **env;
+
+	while (environ[n])
+		n++;
+	env = calloc(n + 2, sizeof(*env));
+	for (size_t i = 0; env && i < n; i++)
+		if (strncmp(environ[i], never, name_len) != 0)
+			env[kept++] = environ[i];
+	if (env)
+		env[kept] = never;
+	return env;
+}
+
+/*
+ * In the child: both standard streams on the socket, signals as a shell would have them. But one
+ * that has a terminal, to ask there, does not end with it: the mount goes on without.
+ */
+static int spawn_on(char **argv, char **env, bool quiet, int sock, int err_fd, pid_t *ret_pid)
+{
+	const short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+			    (quiet ? POSIX_SPAWN_SETSID : 0);
 	posix_spawn_file_actions_t fa;
 	posix_spawnattr_t attr;
-	sigset_t none, all;
+	sigset_t mask, all;
 	int err;
 
-	sigemptyset(&none);
+	sigemptyset(&mask);
+	if (!quiet)
+		sigaddset(&mask, SIGHUP);
 	sigfillset(&all);
 	posix_spawn_file_actions_init(&fa);
 	posix_spawnattr_init(&attr);
 	posix_spawn_file_actions_adddup2(&fa, sock, STDIN_FILENO);
 	posix_spawn_file_actions_adddup2(&fa, sock, STDOUT_FILENO);
 	posix_spawn_file_actions_adddup2(&fa, err_fd, STDERR_FILENO);
-	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setsigmask(&attr, &mask);
 	posix_spawnattr_setsigdefault(&attr, &all);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	err = posix_spawnp(ret_pid, argv[0], &fa, &attr, argv, environ);
+	posix_spawnattr_setflags(&attr, flags);
+	err = posix_spawnp(ret_pid, argv[0], &fa, &attr, argv, env);
 	posix_spawnattr_destroy(&attr);
 	posix_spawn_file_actions_destroy(&fa);
 	return -err;
 }
 
-static int start_child(struct stream_cmd *cmd, struct child *child)
+static int spawn(struct stream_cmd *cmd, bool quiet, int sock, int err_fd, pid_t *ret_pid)
+{
+	char **env = quiet ? quiet_env() : environ;
+	int err = -ENOMEM;
+
+	if (env)
+		err = spawn_on(quiet ? cmd->quiet_argv : cmd->argv, env, quiet, sock, err_fd,
+			       ret_pid);
+	if (quiet)
+		free(env);
+	return err;
+}
+
+static int start_child(struct stream_cmd *cmd, struct child *child, bool quiet)
 {
 	int sock[2], pipes[2], err, len = 1024 * 1024;
 
@@ -102,12 +149,12 @@ static int start_child(struct stream_cmd *cmd, struct child *child)
 	/* Only our ends: a child expects blocking ones. */
 	fcntl(sock[0], F_SETFL, O_NONBLOCK);
 	fcntl(pipes[0], F_SETFL, O_NONBLOCK);
-	err = spawn_on(cmd->argv, sock[1], pipes[1], &child->pid);
+	err = spawn(cmd, quiet, sock[1], pipes[1], &child->pid);
 	close(sock[1]);
 	close(pipes[1]);
 	child->fd = sock[0];
 	child->err_fd = pipes[0];
-	child->announced = child->full = false;
+	child->announced = child->spoke = child->full = false;
 	if (err) {
 		snprintf(cmd->why, sizeof(cmd->why), "%s: %s", cmd->argv[0], strerror(-err));
 		child->pid = 0;
@@ -144,25 +191,34 @@ static void cmd_drop(struct stream *s)
 	}
 	for (unsigned i = 0; i < cmd->count; i++)
 		reap(&cmd->children[i]);
-	cmd->count = 0;
+	cmd->count = cmd->started = 0;
 }
 
 static int cmd_start(struct stream *s, unsigned channels, const struct stream_sink *sink)
 {
 	struct stream_cmd *cmd = to_cmd(s);
+	int err;
 
 	cmd->sink = *sink;
 	cmd->why[0] = '\0';
-	for (unsigned i = 0; i < channels; i++) {
-		int err = start_child(cmd, &cmd->children[i]);
-
-		if (err) {
-			cmd_drop(s);
-			return err;
-		}
-		cmd->count = i + 1;
-	}
+	err = start_child(cmd, &cmd->children[0], false);
+	if (err)
+		return err;
+	cmd->count = channels;
+	cmd->started = 1;
 	return 0;
+}
+
+/* The first one's login is done. */
+static void start_others(struct stream_cmd *cmd)
+{
+	while (cmd->started < cmd->count) {
+		const unsigned i = cmd->started++;
+		int err = start_child(cmd, &cmd->children[i], true);
+
+		if (err)
+			cmd->sink.closed(cmd->sink.arg, i, err);
+	}
 }
 
 static unsigned cmd_pollfds(struct stream *s, struct pollfd *fds, int *ret_timeout_ms)
@@ -213,9 +269,10 @@ static void read_messages(struct stream_cmd *cmd, struct child *child)
 	if (child->err_fd < 0)
 		return;
 	n = read(child->err_fd, text, sizeof(text));
-	if (n > 0)
+	/* Why one more could not log in explains nothing later. */
+	if (n > 0 && (child == cmd->children || child->spoke))
 		keep_line(cmd, text, n);
-	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 		close_fd(&child->err_fd);
 }
 
@@ -237,6 +294,7 @@ static void read_bytes(struct stream_cmd *cmd, unsigned i)
 		ssize_t n = recv(child->fd, cmd->buf, sizeof(cmd->buf), 0);
 
 		if (n > 0) {
+			child->spoke = true;
 			cmd->sink.data(cmd->sink.arg, i, cmd->buf, n);
 			continue;
 		}
@@ -263,6 +321,8 @@ static int cmd_pump(struct stream *s)
 		read_bytes(cmd, i);
 		alive += child->fd >= 0;
 	}
+	if (cmd->children[0].spoke && cmd->children[0].fd >= 0)
+		start_others(cmd);
 	if (alive)
 		return 0;
 	if (!cmd->why[0])
@@ -304,6 +364,7 @@ static void cmd_free(struct stream *s)
 
 	cmd_drop(s);
 	free_argv(cmd->argv);
+	free_argv(cmd->quiet_argv);
 	free(cmd);
 }
 
@@ -322,22 +383,32 @@ static const struct stream_ops cmd_ops = {
 	.why = cmd_why,
 };
 
-static char **copy_argv(const char *const *argv)
+/* second: a word to follow the first, or NULL. */
+static char **copy_argv(const char *const *argv, const char *second)
 {
-	size_t n = 0;
+	size_t n = 0, done = 0;
 	char **copy;
 
 	while (argv[n])
 		n++;
-	copy = calloc(n + 1, sizeof(*copy));
+	copy = calloc(n + 2, sizeof(*copy));
 	for (size_t i = 0; copy && i < n; i++) {
-		copy[i] = strdup(argv[i]);
-		if (!copy[i]) {
+		copy[done++] = strdup(argv[i]);
+		if (copy[done - 1] && i == 0 && second)
+			copy[done++] = strdup(second);
+		if (!copy[done - 1]) {
 			free_argv(copy);
 			return NULL;
 		}
 	}
 	return copy;
+}
+
+static bool is_ssh(const char *word)
+{
+	const char *slash = strrchr(word, '/');
+
+	return !strcmp(slash ? slash + 1 : word, "ssh");
 }
 
 int stream_cmd_new(const char *const *argv, struct stream **ret)
@@ -350,8 +421,11 @@ int stream_cmd_new(const char *const *argv, struct stream **ret)
 	if (!cmd)
 		return -ENOMEM;
 	cmd->stream.ops = &cmd_ops;
-	cmd->argv = copy_argv(argv);
-	if (!cmd->argv) {
+	cmd->argv = copy_argv(argv, NULL);
+	cmd->quiet_argv = copy_argv(argv, is_ssh(argv[0]) ? "-oBatchMode=yes" : NULL);
+	if (!cmd->argv || !cmd->quiet_argv) {
+		free_argv(cmd->argv);
+		free_argv(cmd->quiet_argv);
 		free(cmd);
 		return -ENOMEM;
 	}

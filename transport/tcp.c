@@ -4,7 +4,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -31,6 +30,8 @@ static void tune(int fd)
 		{ IPPROTO_TCP, TCP_KEEPINTVL, 5 },
 		{ IPPROTO_TCP, TCP_KEEPCNT, 4 },
 		{ IPPROTO_TCP, TCP_USER_TIMEOUT, TCP_DEAD_MS },
+		/* What waits in the kernel cannot be overtaken by what is urgent. */
+		{ IPPROTO_TCP, TCP_NOTSENT_LOWAT, 128 * 1024 },
 	};
 
 	/* Each is a help and not a need. */
@@ -44,6 +45,7 @@ static int next_address(struct tcp_attempt *a)
 {
 	while (a->next) {
 		const struct addrinfo *ai = a->next;
+		int64_t ms;
 
 		a->next = ai->ai_next;
 		a->fd = socket(ai->ai_family, ai->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
@@ -51,8 +53,8 @@ static int next_address(struct tcp_attempt *a)
 		if (a->fd >= 0) {
 			tune(a->fd);
 			if (!connect(a->fd, ai->ai_addr, ai->ai_addrlen) || errno == EINPROGRESS) {
-				a->until_ns = tcp_now_ns() + (a->next ? TCP_ADDRESS_MS : TCP_DEAD_MS)
-							     * INT64_C(1000000);
+				ms = a->next || a->may_look_up ? TCP_ADDRESS_MS : TCP_DEAD_MS;
+				a->until_ns = tcp_now_ns() + ms * 1000000;
 				return -EAGAIN;
 			}
 			a->err = -errno;
@@ -65,42 +67,66 @@ static int next_address(struct tcp_attempt *a)
 	return a->err;
 }
 
-static void forget(struct tcp_attempt *a)
+/* What the resolver has now takes the place of what it had. Its own error, 0 none. */
+static int look_up(struct tcp_attempt *a)
 {
+	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+	struct addrinfo *found = NULL;
+	int err = getaddrinfo(a->host, a->service, &hints, &found);
+
+	a->may_look_up = false;
+	a->looked_up_ns = tcp_now_ns();
+	if (err)
+		return err;
 	if (a->addresses)
 		freeaddrinfo(a->addresses);
-	a->addresses = NULL;
+	a->addresses = a->next = found;
+	return 0;
 }
 
-/* A name that is too long to be remembered is none of last time's. */
-static bool is_known(const struct tcp_attempt *a, const char *name, int len)
+/* The next address, if need be of another look-up. */
+static int go_on(struct tcp_attempt *a)
 {
-	return a->addresses && len < TCP_NAME_LEN && !strcmp(a->name, name);
+	int err = next_address(a);
+
+	if (err != -EAGAIN && a->may_look_up && !look_up(a))
+		err = next_address(a);
+	return err;
+}
+
+static void use_host(struct tcp_attempt *a, const char *host, const char *service)
+{
+	if (!strcmp(a->host, host) && !strcmp(a->service, service))
+		return;
+	tcp_fini(a);
+	snprintf(a->host, sizeof(a->host), "%s", host);
+	snprintf(a->service, sizeof(a->service), "%s", service);
 }
 
 int tcp_start(struct tcp_attempt *a, const char *host, unsigned port, char *why, size_t why_len)
 {
-	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
-	char service[16], name[TCP_NAME_LEN];
-	const int len = snprintf(name, sizeof(name), "%u %s", port, host);
-	struct addrinfo *found = NULL;
-	int err;
+	char service[sizeof(a->service)];
+	int err = 0;
 
+	tcp_abort(a);
+	if (strlen(host) >= sizeof(a->host)) {
+		snprintf(why, why_len, "%s: the name is too long", host);
+		return -ENAMETOOLONG;
+	}
 	snprintf(service, sizeof(service), "%u", port);
-	err = getaddrinfo(host, service, &hints, &found);
-	if (err && !is_known(a, name, len)) {
+	use_host(a, host, service);
+	a->err = -EHOSTUNREACH;
+	a->next = a->addresses;
+	a->may_look_up = tcp_now_ns() - a->looked_up_ns >= TCP_LOOK_UP_MS * INT64_C(1000000);
+	if (!a->addresses)
+		err = look_up(a);
+	if (err) {
 		snprintf(why, why_len, "%s: %s", host,
 			 err == EAI_SYSTEM ? strerror(errno) : gai_strerror(err));
 		return err == EAI_MEMORY ? -ENOMEM : err == EAI_AGAIN ? -EAGAIN : -EHOSTUNREACH;
 	}
-	if (!err) {
-		forget(a);
-		a->addresses = found;
-		snprintf(a->name, sizeof(a->name), "%s", name);
-	}
-	a->next = a->addresses;
-	a->err = -EHOSTUNREACH;
-	next_address(a);	/* tcp_step tells */
+	a->active = true;
+	go_on(a);	/* tcp_step tells */
 	return 0;
 }
 
@@ -136,21 +162,23 @@ int tcp_step(struct tcp_attempt *a, int *ret_fd)
 	if (a->fd >= 0)
 		close(a->fd);
 	a->fd = -1;
-	return next_address(a);
+	return go_on(a);
 }
 
 void tcp_abort(struct tcp_attempt *a)
 {
-	if (a->fd >= 0)
+	if (a->active && a->fd >= 0)
 		close(a->fd);
 	a->fd = -1;
-	a->next = NULL;
+	a->active = false;
 }
 
 void tcp_fini(struct tcp_attempt *a)
 {
 	tcp_abort(a);
-	forget(a);
+	if (a->addresses)
+		freeaddrinfo(a->addresses);
+	*a = (struct tcp_attempt){ .fd = -1 };
 }
 
 void tcp_reset(int fd)

@@ -2,35 +2,37 @@
 /*
  * Connecting to a host by name, one address after the other, without waiting.
  *
- * Name resolution alone blocks, as long as the resolver does.
+ * Name resolution alone blocks, as long as the resolver does. So addresses are kept from one
+ * attempt to the next and tried first; only when none of them takes us is the name looked up
+ * again, and not more often than every TCP_LOOK_UP_MS.
  */
 #ifndef TRANSPORT_TCP_H
 #define TRANSPORT_TCP_H
 
 #include <netdb.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TCP_DEAD_MS = 30000, TCP_ADDRESS_MS = 5000, TCP_NAME_LEN = 300 };
-
-/* Attempts on one host, one after the other. Before the first: zeros, and fd -1. */
+/* Attempts at one host, one after the other. Zeros are none yet. */
 struct tcp_attempt {
-	struct addrinfo *addresses, *next;	/* those that were found last */
-	char name[TCP_NAME_LEN];	/* whose they are */
-	int fd;			/* connecting, or -1 */
+	struct addrinfo *addresses, *next;	/* of the last look-up; those not tried yet */
+	char host[256], service[16];	/* what they are of; host "" before the first */
+	int64_t looked_up_ns;		/* when, CLOCK_BOOTTIME */
+	bool active, may_look_up;
+	int fd;			/* connecting, valid while active; -1 none */
 	int64_t until_ns;	/* then the next address is tried, CLOCK_BOOTTIME */
 	int err;		/* of the last address that failed */
 };
 
 /*
- * tcp_start - resolve host and begin with its first address
- *
- * Where the resolver does not know it now, the addresses of last time have to do.
+ * tcp_start - begin with the first address of host, looked up if there are none of an attempt before
  *
  * port  1 .. 65535
  * why   on failure what the resolver says
  *
- * Returns 0; -EHOSTUNREACH no such name; -EAGAIN the resolver has no answer now; -ENOMEM.
+ * Returns 0; -EHOSTUNREACH no such name; -EAGAIN the resolver has no answer now; -ENOMEM;
+ * -ENAMETOOLONG.
  */
 int tcp_start(struct tcp_attempt *a, const char *host, unsigned port, char *why, size_t why_len);
 /*
@@ -42,11 +44,14 @@ int tcp_start(struct tcp_attempt *a, const char *host, unsigned port, char *why,
  * address, none is left.
  */
 int tcp_step(struct tcp_attempt *a, int *ret_fd);
+/* Ends the attempt and keeps the addresses. */
 void tcp_abort(struct tcp_attempt *a);
-/* The same, for good. */
+/* Forgets them, too. */
 void tcp_fini(struct tcp_attempt *a);
 /* Closes with a reset: what is under way in either direction is dropped. */
 void tcp_reset(int fd);
 int64_t tcp_now_ns(void);
+
+enum { TCP_DEAD_MS = 30000, TCP_ADDRESS_MS = 5000, TCP_LOOK_UP_MS = 60000 };
 
 #endif
