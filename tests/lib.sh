@@ -163,7 +163,7 @@ typed() {
 	IFS='|' read -ra keys <<<"$2"
 	shift 2
 	printf 'Enter passphrase for .*: $\n%s\n' "${keys[@]}" |
-		SECRETS=${#keys[@]} timeout 100 python3 -I "$top_tests/terminal.py" "$status" "$@"
+		SECRETS=${#keys[@]} timeout 120 python3 -I "$top_tests/terminal.py" "$status" "$@"
 }
 
 # Mounts that nobody else sees. In a chroot whose root is no mount point unshare(1) makes none.

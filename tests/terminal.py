@@ -18,7 +18,19 @@ pid, fd = pty.fork()
 if pid == 0:
     os.execv(command[0], command)
 
-shown, secrets, seen, deadline = "", [], 0, time.monotonic() + 60
+
+
+def echoes(prompt):
+    """Some programs ask before they turn echo off, which drops what was typed until then."""
+    patience = time.monotonic() + (2 if re.search("pass(phrase|word)", prompt, re.I) else 0)
+    while termios.tcgetattr(fd)[3] & termios.ECHO:
+        if time.monotonic() >= patience:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+shown, secrets, seen, deadline = "", [], 0, time.monotonic() + 100
 while True:
     if not select.select([fd], [], [], max(0, deadline - time.monotonic()))[0]:
         sys.exit(f"hangs after {shown!r}")
@@ -30,9 +42,9 @@ while True:
         break
     shown += piece.decode(errors="replace")
     if talk and re.search(talk[0][0], shown[seen:]):
-        _, answer = talk.pop(0)
+        prompt, answer = talk.pop(0)
         seen = len(shown)
-        if not termios.tcgetattr(fd)[3] & termios.ECHO:
+        if not echoes(prompt):
             secrets.append(answer)
         os.write(fd, b"\x03" if answer == "^C" else answer.encode() + b"\n")
 _, status = os.waitpid(pid, 0)
