@@ -10,6 +10,7 @@
  *   sftp_ident.c  is this still our file
  *   sftp_guard.c  late writes of dead connections
  *   sftp_lock.c   the lock file
+ *   sftp_owner.c  who is named in it, and does he live
  *   sftp_watch.c  what is asked with every heartbeat: the lock's name, the room there
  *   sftp_ahead.c  what to read before it is asked for
  *   wlog.c, rcache.c, rmap.c, sftp_codec.c: memory and bytes, no threads
@@ -435,6 +436,24 @@ bool lockfile_expired(const struct sftp_dev *dev);
 void lockfile_drop(struct sftp_dev *dev);
 /* The text of a lock file names somebody else. */
 bool lockfile_is_others(const struct sftp_dev *dev, const char *text);
+
+/* sftp_owner.c */
+struct owner {
+	char id[33], host[65], boot[37], pidns[24];
+	long pid;
+	unsigned long long started;	/* in ticks since boot; tells a pid used again */
+};
+
+enum owner_life { LIFE_DEAD, LIFE_ALIVE, LIFE_UNKNOWN };
+
+/* This process, with an id that no other has. */
+void owner_self(struct owner *ret);
+/* A whole lock file: padded, with a newline, not terminated. */
+void owner_print(const struct owner *o, uint64_t beat, char line[LOCK_LINE_MAX]);
+/* text: terminated. False: it is not a lock of this kind. */
+bool owner_parse(const char *text, struct owner *ret);
+/* UNKNOWN unless it was a process of this machine's name space for processes. */
+enum owner_life owner_life(const struct owner *o);
 
 /* sftp_watch.c */
 /* Asks what is not being asked. */

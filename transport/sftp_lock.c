@@ -10,11 +10,7 @@
  * the one that was judged and not a new one, create, wait, look again. Of two that do it at
  * once one wins, and the other one sees that, however late its requests arrive.
  */
-#include <signal.h>
 #include <stdio.h>
-#include <sys/random.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "sftp_int.h"
 
@@ -27,108 +23,6 @@ enum {
 
 /* What read_lock() finds instead of bytes. */
 enum { LOCK_NONE = -1, LOCK_HIDDEN = -2 };
-
-struct owner {
-	char id[33], host[65], boot[37], pidns[24];
-	long pid;
-	unsigned long long started;	/* in ticks since boot; tells a pid used again */
-};
-
-static void read_line(const char *path, char *buf, size_t len)
-{
-	FILE *f = fopen(path, "re");
-
-	buf[0] = '\0';
-	if (f && fgets(buf, (int)len, f))
-		buf[strcspn(buf, " \n")] = '\0';
-	if (f)
-		fclose(f);
-	if (!buf[0])
-		snprintf(buf, len, "?");
-}
-
-/* Field 22 of stat; 0 if there is no such process. */
-static unsigned long long start_of(long pid)
-{
-	char path[40], text[512] = "", *p;
-	unsigned long long started = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
-	f = fopen(path, "re");
-	if (!f)
-		return 0;
-	if (fgets(text, sizeof(text), f) && (p = strrchr(text, ')'))) {
-		for (int i = 0; i < 20 && p; i++)
-			p = strchr(p + 1, ' ');
-		if (p)
-			started = strtoull(p, NULL, 10);
-	}
-	fclose(f);
-	return started;
-}
-
-static void who_we_are(struct owner *me)
-{
-	uint8_t rnd[16] = { 0 };
-	ssize_t n;
-
-	*me = (struct owner){ .pid = getpid() };
-	if (getrandom(rnd, sizeof(rnd), 0) != sizeof(rnd))
-		memcpy(rnd, &(int64_t){ boot_us() }, sizeof(int64_t));
-	for (size_t i = 0; i < sizeof(rnd); i++)
-		snprintf(me->id + 2 * i, 3, "%02x", rnd[i]);
-	read_line("/proc/sys/kernel/hostname", me->host, sizeof(me->host));
-	read_line("/proc/sys/kernel/random/boot_id", me->boot, sizeof(me->boot));
-	n = readlink("/proc/self/ns/pid", me->pidns, sizeof(me->pidns) - 1);
-	if (n <= 0)
-		snprintf(me->pidns, sizeof(me->pidns), "?");
-	me->started = start_of(me->pid);
-}
-
-static void write_line(struct sftp_dev *dev, const struct owner *me)
-{
-	int n = snprintf(dev->lock_line, sizeof(dev->lock_line),
-			 "fuse4fs-lock 1 beat=%016llx id=%s host=%s boot=%s pidns=%s pid=%ld "
-			 "started=%llu", (unsigned long long)dev->lock_beat, me->id, me->host,
-			 me->boot, me->pidns, me->pid, me->started);
-
-	memset(dev->lock_line + n, ' ', sizeof(dev->lock_line) - n);
-	dev->lock_line[sizeof(dev->lock_line) - 1] = '\n';
-}
-
-/* False: not a lock of ours; text is terminated. */
-static bool parse(const char *text, struct owner *ret)
-{
-	char pid[12], started[24];
-
-	*ret = (struct owner){ .pid = 0 };
-	if (sscanf(text, "fuse4fs-lock 1 beat=%*16[0-9a-f] id=%32[0-9a-f] host=%64[!-~] "
-		      "boot=%36[!-~] pidns=%23[!-~] pid=%11[0-9] started=%23[0-9]",
-		      ret->id, ret->host, ret->boot, ret->pidns, pid, started) != 6)
-		return false;
-	ret->pid = strtol(pid, NULL, 10);
-	ret->started = strtoull(started, NULL, 10);
-	return true;
-}
-
-enum life { DEAD, ALIVE, UNKNOWN };
-
-static enum life life_of(const struct owner *o)
-{
-	unsigned long long started;
-	struct owner me;
-
-	who_we_are(&me);
-	if (strcmp(o->boot, me.boot) != 0 || strcmp(o->pidns, me.pidns) != 0 || o->boot[0] == '?' ||
-	    o->pid <= 0)
-		return UNKNOWN;
-	started = start_of(o->pid);
-	if (started == o->started)
-		return ALIVE;
-	/* Processes of other users may be hidden in /proc. */
-	return started || (kill((pid_t)o->pid, 0) < 0 && errno == ESRCH) ? DEAD : UNKNOWN;
-}
 
 /* A request by name; the answer in *ctl. */
 static int call(struct sftp_dev *dev, struct sftp_enc *e, struct ctl *ctl)
@@ -264,9 +158,9 @@ static int created(struct sftp_dev *dev)
 
 	if (open->err || open->reply.type != SSH_FXP_HANDLE)
 		return 0;
-	who_we_are(&me);
+	owner_self(&me);
 	memcpy(dev->lock_id, me.id, sizeof(dev->lock_id));
-	write_line(dev, &me);
+	owner_print(&me, dev->lock_beat, dev->lock_line);
 	dev->lock_handle = open->reply.handle;
 	dev->lock_ours = true;
 	dev->lock_ok_ms = boot_ms();
@@ -347,7 +241,7 @@ static int remove_judged(struct sftp_dev *dev, const char *first)
 	struct ctl ctl;
 	int err, len;
 
-	who_we_are(&me);
+	owner_self(&me);
 	if (snprintf(aside, sizeof(aside), "%s.%.8s", dev->lock_path, me.id) >= (int)sizeof(aside))
 		return -ENAMETOOLONG;
 	err = move(dev, dev->lock_path, aside, &ctl);
@@ -362,7 +256,7 @@ static int remove_judged(struct sftp_dev *dev, const char *first)
 	if (dev->lock_mode == SFTP_LOCK_BREAK || (len >= 0 && !strcmp(text, first)))
 		return remove_path(dev, aside);
 	err = move(dev, aside, dev->lock_path, &ctl);
-	return err ? err : say_busy(dev, parse(text, &o) ? &o : NULL);
+	return err ? err : say_busy(dev, owner_parse(text, &o) ? &o : NULL);
 }
 
 static int take_over(struct sftp_dev *dev, const char *first)
@@ -384,11 +278,11 @@ static int take_over(struct sftp_dev *dev, const char *first)
 		err = read_lock(dev, text, &len);
 	if (err)
 		return err;
-	if (len > 0 && parse(text, &now) && !strcmp(now.id, dev->lock_id))
+	if (len > 0 && owner_parse(text, &now) && !strcmp(now.id, dev->lock_id))
 		return 0;
 	dev->lock_ours = false;
 	set_locked(dev, false);
-	return say_busy(dev, len > 0 && parse(text, &now) ? &now : NULL);
+	return say_busy(dev, len > 0 && owner_parse(text, &now) ? &now : NULL);
 }
 
 /* Somebody's lock is there. */
@@ -396,7 +290,7 @@ static int judge(struct sftp_dev *dev, bool *ret_may_end)
 {
 	char text[LOCK_LINE_MAX] = "";
 	struct owner o;
-	enum life life;
+	enum owner_life life;
 	bool known;
 	int err, len;
 
@@ -414,12 +308,12 @@ static int judge(struct sftp_dev *dev, bool *ret_may_end)
 			  "from a second mount");
 		return 0;
 	}
-	known = parse(text, &o);
-	life = known ? life_of(&o) : UNKNOWN;
-	*ret_may_end = life == ALIVE;
-	if (dev->lock_mode != SFTP_LOCK_BREAK && life == ALIVE)
+	known = owner_parse(text, &o);
+	life = known ? owner_life(&o) : LIFE_UNKNOWN;
+	*ret_may_end = life == LIFE_ALIVE;
+	if (dev->lock_mode != SFTP_LOCK_BREAK && life == LIFE_ALIVE)
 		return say_busy(dev, known ? &o : NULL);
-	if (dev->lock_mode != SFTP_LOCK_BREAK && life == UNKNOWN) {
+	if (dev->lock_mode != SFTP_LOCK_BREAK && life == LIFE_UNKNOWN) {
 		err = watch(dev, text, &o, known);
 		if (err)
 			return err;
@@ -459,7 +353,7 @@ static int look(struct sftp_dev *dev)
 	int err, len;
 
 	err = read_lock(dev, text, &len);
-	if (!err && len > 0 && parse(text, &o) && life_of(&o) != DEAD)
+	if (!err && len > 0 && owner_parse(text, &o) && owner_life(&o) != LIFE_DEAD)
 		link_warn(dev, "host %s, process %ld has it mounted for writing; what is read here "
 			  "may be inconsistent", o.host, o.pid);
 	return err;
@@ -489,7 +383,7 @@ static int take_again(struct sftp_dev *dev)
 	}
 	/* Without a name in it, it is ours: its bytes were never synced, and a server that
 	 * crashed may have kept the file alone. Whoever takes it over looks again. */
-	if (parse(text, &o) && strcmp(o.id, dev->lock_id) != 0)
+	if (owner_parse(text, &o) && strcmp(o.id, dev->lock_id) != 0)
 		return link_explain(dev, -ESTALE, "the lock file is not ours any more");
 	err = open_lock(dev, SSH_FXF_READ | SSH_FXF_WRITE, &ctl);
 	if (err)
@@ -547,7 +441,7 @@ bool lockfile_is_others(const struct sftp_dev *dev, const char *text)
 	struct owner o;
 
 	/* Bytes that make no sense may be half a line of ours. */
-	return parse(text, &o) && strcmp(o.id, dev->lock_id) != 0;
+	return owner_parse(text, &o) && strcmp(o.id, dev->lock_id) != 0;
 }
 
 void lockfile_drop(struct sftp_dev *dev)
@@ -558,7 +452,7 @@ void lockfile_drop(struct sftp_dev *dev)
 
 	if (!dev->locked)
 		return;
-	if (read_lock(dev, text, &len) == 0 && len > 0 && parse(text, &o) &&
+	if (read_lock(dev, text, &len) == 0 && len > 0 && owner_parse(text, &o) &&
 	    !strcmp(o.id, dev->lock_id))
 		remove_lock(dev);
 }
