@@ -3,7 +3,7 @@
  * An SFTP server on standard input and output that can do what servers do wrong.
  *
  *   --delay=MS       each way
- *   --no-fsync --no-limits
+ *   --no-fsync --no-limits --no-rename
  *   --short          reads answered in part
  *   --misorder       answers out of order
  *   --shuffle        requests carried out in any order, as servers with threads do
@@ -62,7 +62,7 @@ struct fault {
 
 static struct {
 	int delay_ms, sync_ms, die, stop, hostile;
-	bool no_fsync, no_limits, is_short, misorder, shuffle, forget, lie;
+	bool no_fsync, no_limits, no_rename, is_short, misorder, shuffle, forget, lie;
 	struct fault read, write, fsync;
 	unsigned seed;
 } opt;
@@ -364,6 +364,10 @@ static void do_rename(uint32_t id, const uint8_t *p)
 	char from[PATH_LEN] = "", to[PATH_LEN] = "";
 	uint32_t n = get32(p), m = get32(p + 4 + n);
 
+	if (opt.no_rename) {
+		status(id, SSH_FX_OP_UNSUPPORTED);
+		return;
+	}
 	memcpy(from, p + 4, n < sizeof(from) ? n : 0);
 	memcpy(to, p + 8 + n, m < sizeof(to) ? m : 0);
 	status(id, link(from, to) < 0 || unlink(from) < 0 ? code_of(errno) : SSH_FX_OK);
@@ -527,6 +531,7 @@ static void parse(char **argv)
 			{ "--sync", NULL, &opt.sync_ms },
 			{ "--stop", NULL, &opt.stop }, { "--hostile", NULL, &opt.hostile },
 			{ "--no-fsync", &opt.no_fsync, NULL }, { "--no-limits", &opt.no_limits, NULL },
+			{ "--no-rename", &opt.no_rename, NULL },
 			{ "--short", &opt.is_short, NULL }, { "--misorder", &opt.misorder, NULL },
 			{ "--shuffle", &opt.shuffle, NULL }, { "--forget", &opt.forget, NULL }, { "--lie", &opt.lie, NULL },
 			{ "--seed", NULL, (int *)&opt.seed },

@@ -7,8 +7,10 @@
  * rewritten with every heartbeat. A lock is dead when its owner ran on this machine, since
  * its last start, and is gone; or when its counter stood still for SFTP_LOCK_WATCH_S while
  * we looked. No clocks are compared. Taking over is: move the dead file aside, see that it is
- * the one that was judged and not a new one, create, wait, look again. Of two that do it at
- * once one wins, and the other one sees that, however late its requests arrive.
+ * the one that was judged and not a new one, create, wait, look again. The name itself is never
+ * removed, unless the user says break: between any look at it and a REMOVE another taker may
+ * have put his lock there. So of two that do it at once one wins, and the other one sees that,
+ * however late its requests arrive; where a server cannot rename nobody takes over.
  */
 #include <stdio.h>
 
@@ -67,7 +69,7 @@ static int remove_lock(struct sftp_dev *dev)
 	return remove_path(dev, dev->lock_path);
 }
 
-/* Losses are returned; *ret_len < 0: LOCK_NONE, or it is there but we may not read it. */
+/* Losses are returned; *ret_len < 0: LOCK_NONE, or it may be there and cannot be read. */
 static int read_path(struct sftp_dev *dev, const char *path, char *text, int *ret_len)
 {
 	struct sftp_handle h;
@@ -78,7 +80,7 @@ static int read_path(struct sftp_dev *dev, const char *path, char *text, int *re
 	err = open_path(dev, path, SSH_FXF_READ, &ctl);
 	if (err)
 		return err;
-	if (ctl.err == -EACCES)
+	if (ctl.err && ctl.status != SSH_FX_NO_SUCH_FILE)
 		*ret_len = LOCK_HIDDEN;
 	if (ctl.err || ctl.reply.type != SSH_FXP_HANDLE)
 		return 0;
@@ -202,7 +204,8 @@ static int pause_ms(struct sftp_dev *dev, int64_t ms)
 	return 0;
 }
 
-/* Does the file change while we look? -EBUSY it does; 0 it did not, or it has gone. */
+/* Does the file change while we look? -EBUSY it does, or cannot be read any more; 0 it did not;
+ * 1 it has gone. */
 static int watch(struct sftp_dev *dev, const char *first, const struct owner *o, bool known)
 {
 	int64_t end = boot_ms() + SFTP_LOCK_WATCH_S * 1000;
@@ -217,9 +220,9 @@ static int watch(struct sftp_dev *dev, const char *first, const struct owner *o,
 			err = read_lock(dev, text, &len);
 		if (err)
 			return err;
-		if (len < 0)
-			return 0;
-		if (strcmp(text, first) != 0)
+		if (len == LOCK_NONE)
+			return 1;
+		if (len == LOCK_HIDDEN || strcmp(text, first) != 0)
 			return say_busy(dev, known ? o : NULL);
 	}
 	return 0;
@@ -233,7 +236,25 @@ static int move(struct sftp_dev *dev, const char *from, const char *to, struct c
 	return call(dev, &e, ctl);
 }
 
-/* Removes the lock that was judged, `first`; -EBUSY it is another one now. */
+/* There is nothing to rename any more; or there is, and it may be a lock made this moment. */
+static int not_moved(struct sftp_dev *dev, uint32_t status)
+{
+	char text[LOCK_LINE_MAX];
+	int err = 0, len = LOCK_NONE;
+
+	if (status != SSH_FX_NO_SUCH_FILE)
+		err = read_lock(dev, text, &len);
+	if (err || len == LOCK_NONE)
+		return err;
+	if (dev->lock_mode == SFTP_LOCK_BREAK)
+		return remove_lock(dev);
+	return link_explain(dev, -EBUSY, "is locked by a mount that has died, and the server cannot "
+			    "rename %s: remove that file, or mount with -o lock=break",
+			    dev->lock_path);
+}
+
+/* Removes the lock that was judged, `first`; -EBUSY it is another one now, or cannot be told
+ * from another one. No error: the name is free, or somebody else has just made his lock. */
 static int remove_judged(struct sftp_dev *dev, const char *first)
 {
 	char text[LOCK_LINE_MAX] = "", aside[SFTP_PATH_MAX];
@@ -247,9 +268,8 @@ static int remove_judged(struct sftp_dev *dev, const char *first)
 	err = move(dev, dev->lock_path, aside, &ctl);
 	if (err)
 		return err;
-	/* It is gone, or the server cannot rename. */
 	if (ctl.err)
-		return remove_lock(dev);
+		return not_moved(dev, ctl.status);
 	err = read_path(dev, aside, text, &len);
 	if (err)
 		return err;
@@ -259,20 +279,35 @@ static int remove_judged(struct sftp_dev *dev, const char *first)
 	return err ? err : say_busy(dev, owner_parse(text, &o) ? &o : NULL);
 }
 
+/* Another taker's file, or the server does not let us make one. */
+static int say_not_made(struct sftp_dev *dev)
+{
+	char text[LOCK_LINE_MAX];
+	struct owner o;
+	int len, err = read_lock(dev, text, &len);
+
+	if (err)
+		return err;
+	if (len > 0 && owner_parse(text, &o))
+		return say_busy(dev, &o);
+	return link_explain(dev, -EBUSY, "is locked, and %s cannot be replaced", dev->lock_path);
+}
+
+/* first: the dead lock, NULL when the name is free already. */
 static int take_over(struct sftp_dev *dev, const char *first)
 {
 	char text[LOCK_LINE_MAX];
 	struct owner now;
-	int err, len;
+	int err = 0, len;
 
-	err = remove_judged(dev, first);
+	if (first)
+		err = remove_judged(dev, first);
 	if (!err)
 		err = create(dev);
 	if (err)
 		return err;
 	if (!dev->locked)
-		return link_explain(dev, -EBUSY, "is locked, and %s cannot be replaced",
-				    dev->lock_path);
+		return say_not_made(dev);
 	err = pause_ms(dev, SETTLE_MS);
 	if (!err)
 		err = read_lock(dev, text, &len);
@@ -291,7 +326,7 @@ static int judge(struct sftp_dev *dev, bool *ret_may_end)
 	char text[LOCK_LINE_MAX] = "";
 	struct owner o;
 	enum owner_life life;
-	bool known;
+	bool known, gone = false;
 	int err, len;
 
 	err = read_lock(dev, text, &len);
@@ -315,10 +350,11 @@ static int judge(struct sftp_dev *dev, bool *ret_may_end)
 		return say_busy(dev, known ? &o : NULL);
 	if (dev->lock_mode != SFTP_LOCK_BREAK && life == LIFE_UNKNOWN) {
 		err = watch(dev, text, &o, known);
-		if (err)
+		if (err < 0)
 			return err;
+		gone = err == 1;
 	}
-	return take_over(dev, text);
+	return take_over(dev, gone ? NULL : text);
 }
 
 static int take_first(struct sftp_dev *dev, bool *ret_late)
@@ -381,6 +417,8 @@ static int take_again(struct sftp_dev *dev)
 		return err || dev->locked ? err :
 		       link_explain(dev, -EIO, "the lock file cannot be made again");
 	}
+	if (len == LOCK_HIDDEN)
+		return link_explain(dev, -EIO, "the lock file cannot be read");
 	/* Without a name in it, it is ours: its bytes were never synced, and a server that
 	 * crashed may have kept the file alone. Whoever takes it over looks again. */
 	if (owner_parse(text, &o) && strcmp(o.id, dev->lock_id) != 0)
