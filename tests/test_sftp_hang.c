@@ -55,6 +55,60 @@ static void slivers_of_guarded_writes_do_not_stop_writers(void **state)
 	assert_true(seconds_since(start) < 20);
 }
 
+/* Writes that a server holds when it dies. */
+static void leave_late_writes(struct sftp_rig *rig)
+{
+	for (uint64_t off = 2 * MIB; off < 6 * MIB; off += MIB)
+		assert_int_equal(blkdev_write(rig->dev, bytes, MIB, off), 0);
+	usleep(100 * 1000);
+	rig_signal(rig, SIGKILL);
+	assert_int_equal(blkdev_flush(rig->dev), 0);
+	assert_int_equal(rig_status(rig).reconnects, 1);
+}
+
+/* To read them again takes longer than the lock's lease, which is four deadlines. */
+static void a_slow_look_for_late_writes_stops_nothing(void **state)
+{
+	struct sftp_rig *rig = rig_of(state);
+	uint64_t start;
+
+	rig->opt.buffer_len = 32 * MIB;
+	rig->opt.channels = 1;
+	rig->opt.deadline_s = 1;
+	rig_serve(rig, "--delay=200", "--read=60", NULL);
+	assert_int_equal(rig_open(rig), 0);
+	leave_late_writes(rig);
+	for (int i = 0; i < 20; i++) {
+		start = rig_now_us();
+		assert_int_equal(blkdev_write(rig->dev, bytes, 512, 7 * MIB), 0);
+		assert_int_equal(blkdev_flush(rig->dev), 0);
+		assert_true(seconds_since(start) < 3);
+		usleep(300 * 1000);
+	}
+	assert_int_equal(rig_status(rig).reconnects, 1);
+}
+
+static void nobody_waits_for_a_last_look_without_a_connection(void **state)
+{
+	struct sftp_rig *rig = rig_of(state);
+	uint64_t start;
+	char moved[128];
+
+	rig->opt.buffer_len = 32 * MIB;
+	rig_serve(rig, "--delay=200", NULL);
+	assert_int_equal(rig_open(rig), 0);
+	leave_late_writes(rig);
+	snprintf(moved, sizeof(moved), "%s.moved", rig->image);
+	assert_int_equal(rename(rig->image, moved), 0);
+	rig_signal(rig, SIGKILL);
+	assert_true(rig_await(rig, SFTP_LOST, 5000));
+	start = rig_now_us();
+	assert_int_equal(blkdev_close(rig->dev), 0);
+	rig->dev = NULL;
+	assert_true(seconds_since(start) < 5);
+	assert_true(rig_noted(rig, "without a last look"));
+}
+
 /* Stops one of our children. */
 static bool stop_child(unsigned nr)
 {
@@ -184,6 +238,10 @@ int main(void)
 						setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(a_request_no_server_survives_fails, setup,
 						rig_teardown),
+		cmocka_unit_test_setup_teardown(a_slow_look_for_late_writes_stops_nothing, setup,
+						rig_teardown),
+		cmocka_unit_test_setup_teardown(nobody_waits_for_a_last_look_without_a_connection,
+						setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(slivers_of_guarded_writes_do_not_stop_writers,
 						setup, rig_teardown),
 	};

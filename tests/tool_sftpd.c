@@ -13,7 +13,7 @@
  *   --stop=N         stops (SIGSTOP) at one of these
  *   --forget         keeps IMAGE.disk, what a power cut would leave, and IMAGE.dirty, what was
  *                    written since the last fsync: (off, len) pairs of 8 bytes each
- *   --sync=MS        what an fsync takes
+ *   --sync=MS --read=MS   what an fsync takes, and a read of the image
  *   --lie            fsync is answered, and nothing is synced
  *   --hostile=N      one of N answers is damaged
  *   --seed=N
@@ -61,7 +61,7 @@ struct fault {
 };
 
 static struct {
-	int delay_ms, sync_ms, die, stop, hostile;
+	int delay_ms, sync_ms, read_ms, die, stop, hostile;
 	bool no_fsync, no_limits, no_rename, is_short, misorder, shuffle, forget, lie;
 	struct fault read, write, fsync;
 	unsigned seed;
@@ -228,6 +228,8 @@ static void do_read(uint32_t id, int fd, uint64_t off, uint32_t len)
 		status(id, SSH_FX_FAILURE);
 		return;
 	}
+	if (fd == image_fd)
+		usleep((useconds_t)opt.read_ms * 1000);
 	len = len > 261120 ? 261120 : len;
 	if (opt.is_short && len > 1)
 		len -= (uint32_t)rand() % (len / 2 + 1);
@@ -528,7 +530,7 @@ static void parse(char **argv)
 		size_t n = eq ? (size_t)(eq - argv[i]) : strlen(argv[i]);
 		const struct { const char *name; bool *flag; int *number; } table[] = {
 			{ "--delay", NULL, &opt.delay_ms }, { "--die", NULL, &opt.die },
-			{ "--sync", NULL, &opt.sync_ms },
+			{ "--sync", NULL, &opt.sync_ms }, { "--read", NULL, &opt.read_ms },
 			{ "--stop", NULL, &opt.stop }, { "--hostile", NULL, &opt.hostile },
 			{ "--no-fsync", &opt.no_fsync, NULL }, { "--no-limits", &opt.no_limits, NULL },
 			{ "--no-rename", &opt.no_rename, NULL },

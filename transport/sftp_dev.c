@@ -301,6 +301,7 @@ static void sftp_uncache(struct blkdev *bdev, uint64_t off, uint64_t len)
 
 static void dev_free(struct sftp_dev *dev)
 {
+	guard_free(dev);
 	wlog_fini(&dev->log);
 	rcache_fini(&dev->cache);
 	if (dev->wake_fd >= 0)

@@ -243,6 +243,7 @@ struct sftp_dev {
 	int64_t guard_until_ms;	/* 0: no guard */
 	int64_t guard_check_ms;	/* next one */
 	bool guard_last;	/* somebody waits for the look before the end */
+	bool guard_missed;	/* he did not wait until it was over */
 	uint64_t look_no;	/* of the last one */
 	struct ahead_track tracks[AHEAD_TRACKS];
 	uint64_t clock;		/* of tracks */
@@ -261,6 +262,7 @@ struct sftp_dev {
 	uint64_t free_len;	/* bytes the server's file system has left for us */
 
 	/* [io] */
+	struct look *look;	/* of sftp_guard.c, under way; or NULL */
 	struct sftp_watch watch;
 	struct sftp_chan chans[STREAM_MAX_CHANNELS];
 	struct list flights;
@@ -410,13 +412,19 @@ void guard_begin_locked(struct sftp_dev *dev, int64_t outage_ms) REQUIRES(dev->l
 void guard_lost_locked(struct sftp_dev *dev, const struct req *req) REQUIRES(dev->lock);
 bool guard_covers_locked(const struct sftp_dev *dev, uint64_t off, uint64_t len)
 	REQUIRES(dev->lock);
-/* Reads guarded ranges again when it is time; what is not as it should be becomes DIRTY. */
-int guard_run(struct sftp_dev *dev);
+/* Goes on with a look at guarded ranges, or begins one when it is time; never waits. What is
+ * not as it should be becomes DIRTY. */
+void guard_run(struct sftp_dev *dev);
 /*
- * The device is about to be closed: waits until the I/O thread has looked once more, and what
- * that put right is durable. -EIO: the device failed meanwhile.
+ * The device is about to be closed: the I/O thread looks once more, and this waits until what
+ * that put right is durable; for the look not longer than some seconds, and not at all without
+ * a connection. -EIO: something was put right, and the device failed before it was durable.
  */
 int guard_finish(struct sftp_dev *dev);
+/* The I/O thread's last word: says if that look was not finished. */
+void guard_end(struct sftp_dev *dev);
+/* When no request is in flight any more. */
+void guard_free(struct sftp_dev *dev);
 
 /* sftp_lock.c */
 /* Asks for the lock, so that the answer comes with others. */

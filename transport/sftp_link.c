@@ -489,11 +489,8 @@ static int64_t keep_time(struct sftp_dev *dev)
 static int serve(struct sftp_dev *dev)
 {
 	int64_t wait;
-	int err;
 
-	err = guard_run(dev);
-	if (err)
-		return err;
+	guard_run(dev);
 	wait = keep_time(dev);
 	if (wait < 0)
 		return (int)wait;
@@ -538,6 +535,7 @@ void *link_main(void *arg)
 				lost(dev, err);
 		}
 	}
+	guard_end(dev);
 	if (dev->state == SFTP_UP || dev->state == SFTP_BROKEN)
 		lockfile_drop(dev);
 	link_end(dev);
