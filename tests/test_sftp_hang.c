@@ -228,6 +228,38 @@ static void a_request_no_server_survives_fails(void **state)
 	assert_true(seconds_since(start) < 30);
 }
 
+/* While everything else is answered, through other channels. */
+static void an_fsync_that_is_never_answered_fails(void **state)
+{
+	struct sftp_rig *rig = rig_of(state);
+	uint64_t start;
+
+	rig->opt.deadline_s = 1;
+	rig->opt.timeout_s = 3;
+	rig_serve(rig, "--sync=3600000", NULL);
+	assert_int_equal(rig_open(rig), 0);
+	start = rig_now_us();
+	assert_int_equal(blkdev_write(rig->dev, bytes, 512, MIB), 0);
+	assert_int_equal(blkdev_flush(rig->dev), -EIO);
+	assert_true(seconds_since(start) < 20);
+	assert_int_equal(rig_status(rig).state, SFTP_FAILED);
+}
+
+static void an_answer_that_trickles_in_fails(void **state)
+{
+	struct sftp_rig *rig = rig_of(state);
+	uint64_t start;
+
+	rig->opt.deadline_s = 1;
+	rig->opt.timeout_s = 2;
+	rig_serve(rig, "--trickle=200", NULL);
+	assert_int_equal(rig_open(rig), 0);
+	start = rig_now_us();
+	assert_int_equal(blkdev_read(rig->dev, bytes, 8192, MIB), -EIO);
+	assert_true(seconds_since(start) < 40);
+	assert_int_equal(rig_status(rig).state, SFTP_FAILED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -242,6 +274,10 @@ int main(void)
 						rig_teardown),
 		cmocka_unit_test_setup_teardown(nobody_waits_for_a_last_look_without_a_connection,
 						setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(an_fsync_that_is_never_answered_fails, setup,
+						rig_teardown),
+		cmocka_unit_test_setup_teardown(an_answer_that_trickles_in_fails, setup,
+						rig_teardown),
 		cmocka_unit_test_setup_teardown(slivers_of_guarded_writes_do_not_stop_writers,
 						setup, rig_teardown),
 	};

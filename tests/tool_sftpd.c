@@ -14,6 +14,7 @@
  *   --forget         keeps IMAGE.disk, what a power cut would leave, and IMAGE.dirty, what was
  *                    written since the last fsync: (off, len) pairs of 8 bytes each
  *   --sync=MS --read=MS   what an fsync takes, and a read of the image
+ *   --trickle=MS     reads of more than a block are answered with a byte every MS
  *   --lie            fsync is answered, and nothing is synced
  *   --hostile=N      one of N answers is damaged
  *   --seed=N
@@ -61,7 +62,7 @@ struct fault {
 };
 
 static struct {
-	int delay_ms, sync_ms, read_ms, die, stop, hostile;
+	int delay_ms, sync_ms, read_ms, trickle_ms, die, stop, hostile;
 	bool no_fsync, no_limits, no_rename, is_short, misorder, shuffle, forget, lie;
 	struct fault read, write, fsync;
 	unsigned seed;
@@ -465,11 +466,14 @@ static bool give_output(void)
 {
 	while (out.first && out.first->due_us <= now_us()) {
 		struct packet *p = out.first;
-		ssize_t n = write(STDOUT_FILENO, p->bytes + p->sent, p->len - p->sent);
+		bool slow = opt.trickle_ms && p->len > 4096 + 13;
+		ssize_t n = write(STDOUT_FILENO, p->bytes + p->sent, slow ? 1 : p->len - p->sent);
 
 		if (n < 0)
 			return errno == EAGAIN;
 		p->sent += (uint32_t)n;
+		if (slow)
+			p->due_us = now_us() + opt.trickle_ms * 1000;
 		if (p->sent < p->len)
 			return true;
 		free(pop(&out));
@@ -531,6 +535,7 @@ static void parse(char **argv)
 		const struct { const char *name; bool *flag; int *number; } table[] = {
 			{ "--delay", NULL, &opt.delay_ms }, { "--die", NULL, &opt.die },
 			{ "--sync", NULL, &opt.sync_ms }, { "--read", NULL, &opt.read_ms },
+			{ "--trickle", NULL, &opt.trickle_ms },
 			{ "--stop", NULL, &opt.stop }, { "--hostile", NULL, &opt.hostile },
 			{ "--no-fsync", &opt.no_fsync, NULL }, { "--no-limits", &opt.no_limits, NULL },
 			{ "--no-rename", &opt.no_rename, NULL },

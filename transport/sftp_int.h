@@ -45,6 +45,9 @@ enum {
 	REQ_HEAD_MAX = 4 + 1 + 4 + 4 + 17 + 4 + SFTP_HANDLE_MAX,
 	HEARTBEAT_MS = 15 * 1000,
 	LOGIN_MS = 60 * 1000,
+	STALL = 4,		/* deadlines that one of several server processes may be silent */
+	HOPELESS = 8,		/* losses, and timeout_ms, that a caller may wait through */
+	OVERDUE_LOSSES = HOPELESS / 2,	/* what the loss of an overdue request counts for */
 	REGIONS_WATCHED = 64,
 	LOCK_LINE_MAX = 512,
 };
@@ -103,6 +106,7 @@ struct req {
 	uint8_t *dest;		/* of a read: its first byte */
 	const struct sftp_handle *handle;	/* of a read; NULL: the channel's image */
 	int64_t sent_us;
+	int64_t due_ms;		/* by dev->up_ms; not for an fsync */
 	union {
 		struct piece *piece;	/* READ, owned */
 		struct rcache_ent *ent;	/* FILL */
@@ -210,6 +214,8 @@ struct sftp_dev {
 	unsigned want_channels;
 	int64_t timeout_ms;	/* 0: for ever */
 	int64_t deadline_ms;
+	int64_t hung_ms;	/* how long the server may owe an fsync; 0: for ever */
+	int64_t due_ms;		/* and any other answer, when nothing else is under way */
 	size_t buffer_len;
 	enum sftp_lock_mode lock_mode;
 	void (*notify)(void *arg, enum sftp_state state, const char *line);
@@ -272,6 +278,9 @@ struct sftp_dev {
 	bool reached;		/* was UP once */
 	unsigned in_flight;	/* slots used, of all channels */
 	bool syncing;		/* an fsync is in flight */
+	int64_t round_ms;	/* of the last round while connected */
+	int64_t up_ms;		/* sum of all rounds: time during which we sent and listened */
+	int64_t sync_ms;	/* the same with an fsync in flight, since one was answered */
 	bool disordered;	/* the server has overtaken: fsyncs wait for all answers */
 	unsigned sync_chan;	/* where the last fsync or the writes before the next one went */
 	uint64_t sync_no;	/* of the last fsync sent, and its sync_acks */
@@ -350,6 +359,8 @@ int req_ctl(struct sftp_dev *dev, unsigned chan, struct sftp_enc *head, const vo
 int req_peek(struct sftp_dev *dev, unsigned chan, const struct sftp_handle *h, uint64_t off,
 	     void *dest, uint32_t len, struct ctl *ctl);
 bool req_slot_free(const struct sftp_chan *ch);
+/* Something in flight is older than any line and any disk explain. */
+bool req_overdue(const struct sftp_dev *dev);
 /* Gives the stream what it takes. */
 int req_flush(struct sftp_dev *dev);
 void req_sink_data(void *arg, unsigned chan, const void *buf, size_t len);

@@ -8,7 +8,10 @@
  */
 #include "sftp_int.h"
 
-enum { IOVS = 64 };
+enum {
+	IOVS = 64,
+	SLOWEST = 4,		/* bytes a millisecond: a line that is still in use */
+};
 
 struct req *req_new(enum req_kind kind)
 {
@@ -49,6 +52,31 @@ static uint32_t free_slot(const struct sftp_chan *ch)
 	return nr;
 }
 
+/* When an answer is overdue: what is asked for and written before it comes first. */
+static int64_t due(const struct sftp_dev *dev)
+{
+	size_t out = 0;
+
+	for (unsigned i = 0; i < dev->want_channels; i++)
+		out += dev->chans[i].read_out + dev->chans[i].write_out;
+	return dev->up_ms + dev->due_ms + (int64_t)(out / SLOWEST);
+}
+
+bool req_overdue(const struct sftp_dev *dev)
+{
+	for (unsigned i = 0; i < dev->want_channels; i++) {
+		const struct sftp_chan *ch = &dev->chans[i];
+
+		for (unsigned nr = 0; nr < SLOTS && ch->used; nr++) {
+			const struct req *req = ch->slot[nr];
+
+			if (req && req->kind != REQ_FSYNC && req->due_ms <= dev->up_ms)
+				return true;
+		}
+	}
+	return false;
+}
+
 void req_submit(struct sftp_dev *dev, unsigned chan, struct req *req)
 {
 	struct sftp_chan *ch = &dev->chans[chan];
@@ -71,6 +99,9 @@ void req_submit(struct sftp_dev *dev, unsigned chan, struct req *req)
 		ch->read_out += req->len;
 	else if (req->kind == REQ_WRITE)
 		ch->write_out += req->len;
+	/* The rest of a short answer is due when all of it was. */
+	if (!req->due_ms)
+		req->due_ms = due(dev);
 	list_push(&ch->sending, &req->link);
 	if (req->kind <= REQ_WRITE && list_empty(&req->flight))
 		list_push(&dev->flights, &req->flight);

@@ -453,6 +453,7 @@ static bool overtaken(const struct sftp_dev *dev)
 void sched_synced(struct sftp_dev *dev, const struct req *req, int err)
 {
 	dev->syncing = false;
+	dev->sync_ms = 0;
 	dev->disordered |= overtaken(dev);
 	if (err == -EOPNOTSUPP && dev->allow_nofsync) {
 		dev->nofsync = true;
