@@ -211,6 +211,35 @@ static void without_rename_a_dead_lock_has_to_be_broken(void **state)
 	assert_true(rig_status(rig).locked);
 }
 
+/* As on a disk that is full: the file can be made, and stays empty. */
+static void a_lock_that_cannot_be_written_is_refused(void **state)
+{
+	struct sftp_rig *rig = rig_of(state);
+
+	rig_serve(rig, "--fail=lock:1:1", NULL);
+	assert_int_equal(rig_open(rig), -ENOSPC);
+	assert_non_null(strstr(rig->why, "make room"));
+	assert_int_equal(access(rig->lock_file, F_OK), -1);
+	assert_int_equal(rig_open(rig), 0);
+	assert_true(rig_status(rig).locked);
+}
+
+static void a_lock_that_cannot_be_renewed_is_ours_while_it_says_so(void **state)
+{
+	struct sftp_rig *rig = rig_of(state);
+
+	/* The lease is four of these. */
+	rig->opt.deadline_s = 1;
+	rig_serve(rig, "--fail=lock:2:1000", NULL);
+	assert_int_equal(rig_open(rig), 0);
+	sleep(8);
+	assert_int_equal(rig_status(rig).reconnects, 0);
+	assert_int_equal(rig_status(rig).state, SFTP_UP);
+	assert_true(rig_noted(rig, "may take it over"));
+	put_lock(rig, "b", 1);
+	assert_true(rig_await(rig, SFTP_FENCED, 5000));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +254,10 @@ int main(void)
 			rig_teardown),
 		cmocka_unit_test_setup_teardown(without_rename_a_dead_lock_has_to_be_broken, setup,
 						rig_teardown),
+		cmocka_unit_test_setup_teardown(a_lock_that_cannot_be_written_is_refused, setup,
+						rig_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_lock_that_cannot_be_renewed_is_ours_while_it_says_so, setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(a_lock_that_cannot_be_read_is_a_lock, setup,
 						rig_teardown),
 	};

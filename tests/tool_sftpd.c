@@ -7,8 +7,8 @@
  *   --short          reads answered in part
  *   --misorder       answers out of order
  *   --shuffle        requests carried out in any order, as servers with threads do
- *   --fail=KIND:N:C  requests N .. N+C-1 of KIND (write, fsync, read) fail; counted over all
- *                    servers of one image
+ *   --fail=KIND:N:C  requests N .. N+C-1 of KIND (write, fsync, read; lock: writes to
+ *                    other files) fail; counted over all servers of one image
  *   --die=N          ends at one of N writes, fsyncs, and reads of more than a block
  *   --stop=N         stops (SIGSTOP) at one of these
  *   --forget         keeps IMAGE.disk, what a power cut would leave, and IMAGE.dirty, what was
@@ -54,7 +54,7 @@ struct queue {
 
 /* Counted by all servers of an image, in IMAGE.count. */
 struct counts {
-	_Atomic unsigned reads, writes, fsyncs;
+	_Atomic unsigned reads, writes, fsyncs, locks;
 };
 
 struct fault {
@@ -64,7 +64,7 @@ struct fault {
 static struct {
 	int delay_ms, sync_ms, read_ms, trickle_ms, die, stop, hostile;
 	bool no_fsync, no_limits, no_rename, is_short, misorder, shuffle, forget, lie;
-	struct fault read, write, fsync;
+	struct fault read, write, fsync, lock;
 	unsigned seed;
 } opt;
 
@@ -252,7 +252,8 @@ static void do_write(uint32_t id, int fd, uint64_t off, uint32_t len, const uint
 	uint64_t range[2] = { off, len };
 	bool bad;
 
-	if (fd == image_fd && fails(&opt.write, &counts->writes)) {
+	if (fd == image_fd ? fails(&opt.write, &counts->writes) :
+			     fails(&opt.lock, &counts->locks)) {
 		status(id, SSH_FX_FAILURE);
 		return;
 	}
@@ -524,7 +525,8 @@ static void parse_fault(const char *text)
 
 	if (sscanf(text, "%7[a-z]:%u:%u", kind, &f.first, &f.count) != 3)
 		exit(2);
-	*(kind[0] == 'r' ? &opt.read : kind[0] == 'w' ? &opt.write : &opt.fsync) = f;
+	*(kind[0] == 'r' ? &opt.read : kind[0] == 'w' ? &opt.write :
+	  kind[0] == 'l' ? &opt.lock : &opt.fsync) = f;
 }
 
 static void parse(char **argv)

@@ -199,6 +199,7 @@ struct sftp_watch {
 	enum watch_state state;
 	struct ctl lock, space;
 	bool space_asked;
+	int64_t asked_ms;	/* for the lock */
 	struct sftp_handle handle;
 	char text[LOCK_LINE_MAX + 1];
 };
@@ -301,6 +302,7 @@ struct sftp_dev {
 	uint64_t lock_beat;
 	char lock_line[LOCK_LINE_MAX];	/* what the file says */
 	char lock_id[33];	/* ours */
+	bool lock_stands;	/* the last beat was answered with an error */
 	bool lock_ours;		/* was taken: after every loss it has to be ours */
 	int64_t lock_ok_ms;	/* when it was certainly ours: the last beat answered was sent */
 	int sink_err;		/* what a callback of the stream found */
@@ -450,6 +452,10 @@ void lockfile_undo(struct sftp_dev *dev);
 int lockfile_beat(struct sftp_dev *dev);
 /* A beat that was sent then has been answered well. */
 void lockfile_beaten(struct sftp_dev *dev, int64_t sent_ms);
+/* One has been answered with an error. */
+void lockfile_not_beaten(struct sftp_dev *dev);
+/* What the file said some time after asked_ms. */
+void lockfile_seen(struct sftp_dev *dev, const char *text, int64_t asked_ms);
 /* For so long no beat was answered that somebody may have taken it: nothing may be written. */
 bool lockfile_expired(const struct sftp_dev *dev);
 void lockfile_drop(struct sftp_dev *dev);

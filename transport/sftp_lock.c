@@ -100,20 +100,23 @@ static int read_lock(struct sftp_dev *dev, char *text, int *ret_len)
 	return read_path(dev, dev->lock_path, text, ret_len);
 }
 
-int lockfile_beat(struct sftp_dev *dev)
+/* ctl: who waits for the answer, or NULL. */
+static int write_lock(struct sftp_dev *dev, struct ctl *ctl)
 {
 	struct sftp_enc e = req_head();
 	char digits[17];
-	int err;
 
 	/* The last line may still be on its way: it is changed only when it was answered. */
 	snprintf(digits, sizeof(digits), "%016llx", (unsigned long long)++dev->lock_beat);
 	memcpy(strstr(dev->lock_line, "beat=") + 5, digits, 16);
 	sftp_enc_write(&e, 0, &dev->lock_handle, 0, LOCK_LINE_MAX);
-	dev->beating = true;
-	err = req_ctl(dev, 0, &e, dev->lock_line, LOCK_LINE_MAX, NULL);
-	dev->beating = !err;
+	return req_ctl(dev, 0, &e, dev->lock_line, LOCK_LINE_MAX, ctl);
+}
+
+int lockfile_beat(struct sftp_dev *dev)
+{
 	/* No slot: a later beat will have one. */
+	dev->beating = !write_lock(dev, NULL);
 	return 0;
 }
 
@@ -127,6 +130,28 @@ static void set_locked(struct sftp_dev *dev, bool locked)
 void lockfile_beaten(struct sftp_dev *dev, int64_t sent_ms)
 {
 	dev->lock_ok_ms = MAX(dev->lock_ok_ms, sent_ms);
+	dev->lock_stands = false;
+}
+
+void lockfile_not_beaten(struct sftp_dev *dev)
+{
+	if (!dev->lock_stands)
+		link_warn(dev, "the lock file cannot be written (is the disk there full?): another "
+			  "mount may take it over when it has seen that for %d s; make room there",
+			  SFTP_LOCK_WATCH_S);
+	dev->lock_stands = true;
+}
+
+/*
+ * A lock that cannot be renewed is ours for as long as it says so: to stop would help nobody. But
+ * who takes it over is noticed only at the next look, not before he may write.
+ */
+void lockfile_seen(struct sftp_dev *dev, const char *text, int64_t asked_ms)
+{
+	struct owner o;
+
+	if (dev->lock_stands && owner_parse(text, &o) && !strcmp(o.id, dev->lock_id))
+		dev->lock_ok_ms = MAX(dev->lock_ok_ms, asked_ms);
 }
 
 bool lockfile_expired(const struct sftp_dev *dev)
@@ -151,11 +176,26 @@ static int sync_lock(struct sftp_dev *dev)
 
 enum { LOCK_CREATE = SSH_FXF_READ | SSH_FXF_WRITE | SSH_FXF_CREAT | SSH_FXF_EXCL };
 
+/* An empty file would be a lock that names nobody and cannot be renewed. */
+static int not_written(struct sftp_dev *dev, uint32_t status)
+{
+	int err = remove_lock(dev);
+
+	if (err)
+		return err;
+	return link_explain(dev, status == SSH_FX_FAILURE ? -ENOSPC : -EIO,
+			    "cannot be locked, as %s cannot be written%s; or mount with -o lock=none",
+			    dev->lock_path, status == SSH_FX_FAILURE ?
+			    ": if the disk or quota there is full, make room" : "");
+}
+
 /* The file was made, if dev->lock_open says so: writes who we are. */
 static int created(struct sftp_dev *dev)
 {
 	const struct ctl *open = &dev->lock_open;
 	struct owner me;
+	struct ctl ctl;
+	int64_t start = boot_ms();
 	int err;
 
 	if (open->err || open->reply.type != SSH_FXP_HANDLE)
@@ -164,11 +204,20 @@ static int created(struct sftp_dev *dev)
 	memcpy(dev->lock_id, me.id, sizeof(dev->lock_id));
 	owner_print(&me, dev->lock_beat, dev->lock_line);
 	dev->lock_handle = open->reply.handle;
+	err = write_lock(dev, &ctl);
+	if (!err)
+		err = sync_lock(dev);
+	if (!err)
+		err = link_wait(dev, &ctl);
+	if (err)
+		return err;
+	if (ctl.err)
+		return not_written(dev, ctl.status);
 	dev->lock_ours = true;
-	dev->lock_ok_ms = boot_ms();
+	dev->lock_stands = false;
+	dev->lock_ok_ms = start;
 	set_locked(dev, true);
-	err = lockfile_beat(dev);
-	return err ? err : sync_lock(dev);
+	return 0;
 }
 
 /* 0 with dev->locked set, or not when somebody else has it; -errno a loss. */

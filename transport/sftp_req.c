@@ -335,6 +335,21 @@ static void end_ctl(struct sftp_dev *dev, struct req *req, const struct sftp_rep
 	req_free(req);
 }
 
+/* The lock's have a payload. */
+static void end_beat(struct sftp_dev *dev, struct req *req, const struct sftp_reply *reply)
+{
+	dev->beating = false;
+	if (req->payload && reply->type == SSH_FXP_STATUS && reply->status == SSH_FX_OK)
+		lockfile_beaten(dev, req->sent_us / 1000);
+	else if (req->payload)
+		lockfile_not_beaten(dev);
+	mutex_lock(&dev->lock);
+	note_time(dev, req, 0);
+	mutex_unlock(&dev->lock);
+	unslot(dev, req);
+	req_free(req);
+}
+
 static int end_status(struct sftp_dev *dev, struct req *req, const struct sftp_reply *reply)
 {
 	bool is_eof = reply->status == SSH_FX_EOF;
@@ -385,14 +400,7 @@ static int on_packet(void *arg, const uint8_t *body, size_t len)
 		return 0;
 	}
 	if (req->kind == REQ_BEAT) {
-		dev->beating = false;
-		if (req->payload && reply.type == SSH_FXP_STATUS && reply.status == SSH_FX_OK)
-			lockfile_beaten(dev, req->sent_us / 1000);
-		mutex_lock(&dev->lock);
-		note_time(dev, req, 0);
-		mutex_unlock(&dev->lock);
-		unslot(dev, req);
-		req_free(req);
+		end_beat(dev, req, &reply);
 		return 0;
 	}
 	return end_status(dev, req, &reply);
