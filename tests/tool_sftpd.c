@@ -13,6 +13,7 @@
  *   --stop=N         stops (SIGSTOP) at one of these
  *   --forget         keeps IMAGE.disk, what a power cut would leave, and IMAGE.dirty, what was
  *                    written since the last fsync: (off, len) pairs of 8 bytes each
+ *   --other          every other server of an image serves IMAGE.other in its place
  *   --sync=MS --read=MS   what an fsync takes, and a read of the image
  *   --trickle=MS     reads of more than a block are answered with a byte every MS
  *   --lie            fsync is answered, and nothing is synced
@@ -54,7 +55,7 @@ struct queue {
 
 /* Counted by all servers of an image, in IMAGE.count. */
 struct counts {
-	_Atomic unsigned reads, writes, fsyncs, locks;
+	_Atomic unsigned reads, writes, fsyncs, locks, opens;
 };
 
 struct fault {
@@ -63,7 +64,7 @@ struct fault {
 
 static struct {
 	int delay_ms, sync_ms, read_ms, trickle_ms, die, stop, hostile;
-	bool no_fsync, no_limits, no_rename, is_short, misorder, shuffle, forget, lie;
+	bool no_fsync, no_limits, no_rename, is_short, other, misorder, shuffle, forget, lie;
 	struct fault read, write, fsync, lock;
 	unsigned seed;
 } opt;
@@ -171,12 +172,11 @@ static bool fails(const struct fault *f, _Atomic unsigned *count)
 }
 
 /* The first file opened is the image; its companions are beside it. */
-static void open_companions(const char *path, int fd)
+static void open_counts(const char *path)
 {
 	char name[PATH_LEN + 8];
 	int count_fd;
 
-	image_fd = fd;
 	snprintf(name, sizeof(name), "%s.count", path);
 	count_fd = open(name, O_RDWR | O_CREAT, 0600);
 	if (count_fd >= 0 && ftruncate(count_fd, sizeof(*counts)) == 0) {
@@ -184,6 +184,13 @@ static void open_companions(const char *path, int fd)
 		if (counts == MAP_FAILED)
 			counts = &own_counts;
 	}
+}
+
+static void open_companions(const char *path, int fd)
+{
+	char name[PATH_LEN + 8];
+
+	image_fd = fd;
 	if (!opt.forget)
 		return;
 	snprintf(name, sizeof(name), "%s.disk", path);
@@ -196,16 +203,20 @@ static void open_companions(const char *path, int fd)
 
 static void do_open(uint32_t id, const uint8_t *p)
 {
-	char path[PATH_LEN] = "";
+	char path[PATH_LEN + 8] = "";
 	uint32_t n = get32(p), flags = get32(p + 4 + n);
 	int how = (flags & SSH_FXF_WRITE ? O_RDWR : O_RDONLY) | (flags & SSH_FXF_CREAT ? O_CREAT : 0) |
 		  (flags & SSH_FXF_EXCL ? O_EXCL : 0);
 	struct packet *r;
 	int nr = 0, fd;
 
-	memcpy(path, p + 4, n < sizeof(path) ? n : 0);
+	memcpy(path, p + 4, n < PATH_LEN ? n : 0);
 	while (nr < HANDLES && handles[nr])
 		nr++;
+	if (image_fd < 0 && counts == &own_counts)
+		open_counts(path);
+	if (image_fd < 0 && opt.other && counts->opens++ % 2)
+		strcat(path, ".other");
 	fd = nr < HANDLES ? open(path, how, 0600) : -1;
 	if (fd < 0) {
 		status(id, code_of(errno));
@@ -541,7 +552,7 @@ static void parse(char **argv)
 			{ "--stop", NULL, &opt.stop }, { "--hostile", NULL, &opt.hostile },
 			{ "--no-fsync", &opt.no_fsync, NULL }, { "--no-limits", &opt.no_limits, NULL },
 			{ "--no-rename", &opt.no_rename, NULL },
-			{ "--short", &opt.is_short, NULL }, { "--misorder", &opt.misorder, NULL },
+			{ "--other", &opt.other, NULL }, { "--short", &opt.is_short, NULL }, { "--misorder", &opt.misorder, NULL },
 			{ "--shuffle", &opt.shuffle, NULL }, { "--forget", &opt.forget, NULL }, { "--lie", &opt.lie, NULL },
 			{ "--seed", NULL, (int *)&opt.seed },
 		};

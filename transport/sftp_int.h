@@ -123,7 +123,22 @@ struct req {
 	uint64_t sync_seq;	/* FSYNC: what it covers */
 };
 
-enum chan_state { CHAN_NONE, CHAN_INIT, CHAN_OPENING, CHAN_READY };
+/*
+ *   NONE --> INIT --> OPENING --> PROBING --> READY       the first one is READY at once:
+ *                                    |                    login_attempt looks at its file
+ *                                    +------> REFUSED     it has another file open
+ */
+enum chan_state { CHAN_NONE, CHAN_INIT, CHAN_OPENING, CHAN_PROBING, CHAN_READY, CHAN_REFUSED };
+
+/* A range whose durable bytes are known, to recognise the file by. */
+struct sentinel {
+	uint64_t off;
+	uint32_t len;		/* 0: unused */
+	uint64_t hash;
+};
+
+enum { SENTINEL_LEN = 4096 };
+
 
 /* [io] */
 struct sftp_chan {
@@ -140,13 +155,10 @@ struct sftp_chan {
 	uint32_t gen;
 	struct req *slot[SLOTS];
 	struct ctl open;	/* of the image */
-};
-
-/* A range whose durable bytes are known, to recognise the file by. */
-struct sentinel {
-	uint64_t off;
-	uint32_t len;		/* 0: unused */
-	uint64_t hash;
+	struct ctl stat, peek;	/* PROBING */
+	unsigned probes, probe_nr;	/* how many; the sentinel that is looked for first */
+	struct sentinel probe;	/* what peek reads; hash 0: nothing was known yet */
+	uint8_t probe_bytes[SENTINEL_LEN];
 };
 
 /*
@@ -164,7 +176,6 @@ struct shared_range {
 enum {
 	SENTINELS = 64,		/* the first HEAD_SENTINELS are the head of the image */
 	HEAD_SENTINELS = 16,
-	SENTINEL_LEN = 4096,
 	GUARDS = 256,
 };
 
@@ -410,6 +421,11 @@ int ident_begin(struct sftp_dev *dev, struct ident_probe **ret);
 int ident_end(struct sftp_dev *dev, struct ident_probe *ip);
 /* All its requests are answered; nothing is learned. */
 int ident_wait(struct sftp_dev *dev, struct ident_probe *ip);
+/* A further channel's file is open: asks for its size and for bytes that are known, or will be
+ * when the first connection is UP. Returns the state that follows. */
+enum chan_state ident_chan_begin(struct sftp_dev *dev, struct sftp_chan *ch);
+/* Judges a PROBING channel, when the answers are there. Returns its state; REFUSED was said. */
+enum chan_state ident_chan_end(struct sftp_dev *dev, struct sftp_chan *ch);
 /* After ident_end or _wait, or when the requests have been abandoned. NULL is fine. */
 void ident_free(struct ident_probe *probe);
 void ident_written_locked(struct sftp_dev *dev, const uint8_t *bytes, uint32_t len, uint64_t off)

@@ -153,7 +153,8 @@ int link_version(struct sftp_chan *ch, const struct sftp_version *version)
 	return req_ctl(dev, ch->nr, &e, NULL, 0, &ch->open);
 }
 
-/* Channels whose file has been opened can work. The first one's failure is for log_in(). */
+/* Channels whose file has been opened, and is the right one, can work. The first one's failure is
+ * for log_in(). */
 static void settle_channels(struct sftp_dev *dev)
 {
 	unsigned ready = 0;
@@ -164,7 +165,10 @@ static void settle_channels(struct sftp_dev *dev)
 		if (ch->state == CHAN_OPENING && ch->open.done && !ch->open.err &&
 		    ch->open.reply.type == SSH_FXP_HANDLE) {
 			ch->handle = ch->open.reply.handle;
-			ch->state = CHAN_READY;
+			ch->probes = ch->probe_nr = 0;
+			ch->state = i ? ident_chan_begin(dev, ch) : CHAN_READY;
+		} else if (ch->state == CHAN_PROBING) {
+			ch->state = ident_chan_end(dev, ch);
 		}
 		ready += ch->state == CHAN_READY;
 	}
@@ -302,6 +306,8 @@ static void connected(struct sftp_dev *dev)
 	dev->beat_ms = now + MIN(HEARTBEAT_MS, dev->deadline_ms);
 	dev->backoff_ms = 0;
 	dev->suspect = false;
+	/* What they have to show is known now. */
+	settle_channels(dev);
 	watch_begin(dev);
 	if (again)
 		link_set_state(dev, dev->broken ? SFTP_BROKEN : SFTP_UP,
