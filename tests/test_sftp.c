@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The SFTP device on OpenSSH's sftp-server and on one that misbehaves, both as children. */
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -489,6 +490,43 @@ static void a_lock_that_is_taken_is_missed(void **state)
 	unlink(aside);
 }
 
+static _Atomic bool reading;
+
+/* Makes the channel that has the least to do another one every time. */
+static void *read_on(void *arg)
+{
+	struct sftp_rig *rig = arg;
+	uint8_t *buf = malloc(MIB);
+
+	for (uint64_t i = 0; reading; i++)
+		blkdev_read(rig->dev, buf, (1 + i % 4) * 128 * 1024, (i * 7 % 60) * MIB);
+	free(buf);
+	return NULL;
+}
+
+static void a_failure_that_every_channel_reports_is_one(void **state)
+{
+	struct sftp_rig *rig = rig_of(state);
+	pthread_t thread;
+	char *note;
+
+	rig->opt.cache_len = 1;
+	rig_serve(rig, "--report", "--fail=fsync:3:1", "--delay=5", NULL);
+	assert_int_equal(rig_open(rig), 0);
+	reading = true;
+	assert_int_equal(pthread_create(&thread, NULL, read_on, rig), 0);
+	for (uint64_t i = 0; i < 40; i++) {
+		write_block(rig, 40 * i, 'r');
+		assert_int_equal(blkdev_flush(rig->dev), 0);
+	}
+	reading = false;
+	pthread_join(thread, NULL);
+	assert_int_equal(rig_status(rig).state, SFTP_UP);
+	note = strstr(rig->notes, "could not sync the image");
+	assert_non_null(note);
+	assert_null(strstr(note + 1, "could not sync the image"));
+}
+
 /* Several hosts behind one name: which of the two files is the first channel's is chance. */
 static void a_channel_with_another_file_is_not_used(void **state)
 {
@@ -567,6 +605,7 @@ int main(void)
 		T(a_lock_that_a_crash_emptied_is_ours),
 		T(a_lock_that_was_taken_fences),
 		T(a_lock_that_is_taken_is_missed),
+		T(a_failure_that_every_channel_reports_is_one),
 		T(a_channel_with_another_file_is_not_used),
 		T(a_hostile_server_only_makes_errors),
 	};

@@ -13,6 +13,8 @@
  *   --stop=N         stops (SIGSTOP) at one of these
  *   --forget         keeps IMAGE.disk, what a power cut would leave, and IMAGE.dirty, what was
  *                    written since the last fsync: (off, len) pairs of 8 bytes each
+ *   --report         an fsync that fails does so once for every server that is there, as
+ *                    Linux reports a failed write-back once for every open file
  *   --other          every other server of an image serves IMAGE.other in its place
  *   --sync=MS --read=MS   what an fsync takes, and a read of the image
  *   --trickle=MS     reads of more than a block are answered with a byte every MS
@@ -55,7 +57,7 @@ struct queue {
 
 /* Counted by all servers of an image, in IMAGE.count. */
 struct counts {
-	_Atomic unsigned reads, writes, fsyncs, locks, opens;
+	_Atomic unsigned reads, writes, fsyncs, locks, opens, reports;
 };
 
 struct fault {
@@ -64,7 +66,7 @@ struct fault {
 
 static struct {
 	int delay_ms, sync_ms, read_ms, trickle_ms, die, stop, hostile;
-	bool no_fsync, no_limits, no_rename, is_short, other, misorder, shuffle, forget, lie;
+	bool no_fsync, no_limits, no_rename, is_short, other, report, misorder, shuffle, forget, lie;
 	struct fault read, write, fsync, lock;
 	unsigned seed;
 } opt;
@@ -73,6 +75,7 @@ static struct queue in = { .last = &in.first }, out = { .last = &out.first };
 static int handles[HANDLES];
 static int image_fd = -1, disk_fd = -1, dirty_fd = -1;
 static struct counts *counts, own_counts;
+static unsigned reported;		/* of counts->reports, here */
 
 static int64_t now_us(void)
 {
@@ -191,6 +194,7 @@ static void open_companions(const char *path, int fd)
 	char name[PATH_LEN + 8];
 
 	image_fd = fd;
+	reported = counts->reports;
 	if (!opt.forget)
 		return;
 	snprintf(name, sizeof(name), "%s.disk", path);
@@ -299,7 +303,14 @@ static void sync_disk(void)
 
 static void do_fsync(uint32_t id, int fd)
 {
-	if (fd == image_fd && fails(&opt.fsync, &counts->fsyncs)) {
+	bool bad = fd == image_fd && fails(&opt.fsync, &counts->fsyncs);
+
+	if (bad)
+		counts->reports++;
+	if (opt.report && fd == image_fd)
+		bad = reported != counts->reports;
+	reported = counts->reports;
+	if (bad) {
 		status(id, SSH_FX_FAILURE);
 		return;
 	}
@@ -552,7 +563,7 @@ static void parse(char **argv)
 			{ "--stop", NULL, &opt.stop }, { "--hostile", NULL, &opt.hostile },
 			{ "--no-fsync", &opt.no_fsync, NULL }, { "--no-limits", &opt.no_limits, NULL },
 			{ "--no-rename", &opt.no_rename, NULL },
-			{ "--other", &opt.other, NULL }, { "--short", &opt.is_short, NULL }, { "--misorder", &opt.misorder, NULL },
+			{ "--report", &opt.report, NULL }, { "--other", &opt.other, NULL }, { "--short", &opt.is_short, NULL }, { "--misorder", &opt.misorder, NULL },
 			{ "--shuffle", &opt.shuffle, NULL }, { "--forget", &opt.forget, NULL }, { "--lie", &opt.lie, NULL },
 			{ "--seed", NULL, (int *)&opt.seed },
 		};

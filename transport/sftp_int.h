@@ -295,6 +295,8 @@ struct sftp_dev {
 	int64_t sync_ms;	/* the same with an fsync in flight, since one was answered */
 	bool disordered;	/* the server has overtaken: fsyncs wait for all answers */
 	unsigned sync_chan;	/* where the last fsync or the writes before the next one went */
+	bool sync_pinned;	/* an fsync has failed on channel sync_pin of this connection */
+	unsigned sync_pin;
 	uint64_t sync_no;	/* of the last fsync sent, and its sync_acks */
 	uint64_t sync_acks;
 	unsigned patience;	/* doublings of the deadline while it is */

@@ -557,6 +557,6 @@ void req_abandon_all(struct sftp_dev *dev)
 	mutex_lock(&dev->lock);
 	for (unsigned i = 0; i < STREAM_MAX_CHANNELS; i++)
 		abandon_locked(dev, &dev->chans[i]);
-	dev->syncing = dev->beating = false;
+	dev->syncing = dev->beating = dev->sync_pinned = false;
 	mutex_unlock(&dev->lock);
 }
