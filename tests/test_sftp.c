@@ -256,36 +256,6 @@ static void a_frozen_server_is_replaced(void **state)
 	assert_true(rig_await(rig, SFTP_UP, 1000));
 }
 
-static void after_the_timeout_everything_fails(void **state)
-{
-	struct sftp_rig *rig = rig_of(state);
-	uint8_t block[BLOCK];
-	uint64_t start;
-	char moved[128];
-
-	rig->opt.timeout_s = 1;
-	assert_int_equal(rig_open(rig), 0);
-	write_block(rig, 1, 'a');
-	assert_int_equal(blkdev_flush(rig->dev), 0);
-	snprintf(moved, sizeof(moved), "%s.moved", rig->image);
-	assert_int_equal(rename(rig->image, moved), 0);
-	assert_true(rig_signal(rig, SIGKILL) > 0);
-	start = rig_now_us();
-	assert_int_equal(blkdev_read(rig->dev, block, BLOCK, MIB), -EIO);
-	assert_in_range(rig_now_us() - start, 800000, 4000000);
-	assert_int_equal(rig_status(rig).state, SFTP_FAILED);
-	start = rig_now_us();
-	assert_int_equal(blkdev_write(rig->dev, block, BLOCK, 0), -EIO);
-	assert_int_equal(blkdev_flush(rig->dev), -EIO);
-	assert_int_equal(blkdev_read(rig->dev, block, BLOCK, BLOCK), -EIO);
-	/* Not even when it is back. */
-	assert_int_equal(rename(moved, rig->image), 0);
-	usleep(300000);
-	assert_int_equal(blkdev_read(rig->dev, block, BLOCK, 0), -EIO);
-	rig_close(rig);
-	assert_in_range(rig_now_us() - start, 300000, 1500000);
-}
-
 static void another_image_is_not_written(void **state)
 {
 	struct sftp_rig *rig = rig_of(state);
@@ -596,7 +566,6 @@ int main(void)
 		T(a_read_that_fails_fails_alone),
 		T(an_image_that_shrank_is_an_error),
 		T(a_frozen_server_is_replaced),
-		T(after_the_timeout_everything_fails),
 		T(another_image_is_not_written),
 		T(a_server_that_lies_is_found_out),
 		T(late_writes_are_undone),

@@ -228,6 +228,35 @@ static void a_request_no_server_survives_fails(void **state)
 	assert_true(seconds_since(start) < 30);
 }
 
+static void after_the_timeout_everything_fails(void **state)
+{
+	struct sftp_rig *rig = rig_of(state);
+	uint64_t start;
+	char moved[128];
+
+	rig->opt.timeout_s = 1;
+	assert_int_equal(rig_open(rig), 0);
+	assert_int_equal(blkdev_write(rig->dev, bytes, 4096, 4096), 0);
+	assert_int_equal(blkdev_flush(rig->dev), 0);
+	snprintf(moved, sizeof(moved), "%s.moved", rig->image);
+	assert_int_equal(rename(rig->image, moved), 0);
+	assert_true(rig_signal(rig, SIGKILL) > 0);
+	start = rig_now_us();
+	assert_int_equal(blkdev_read(rig->dev, bytes, 4096, MIB), -EIO);
+	assert_in_range(rig_now_us() - start, 800000, 4000000);
+	assert_int_equal(rig_status(rig).state, SFTP_FAILED);
+	start = rig_now_us();
+	assert_int_equal(blkdev_write(rig->dev, bytes, 4096, 0), -EIO);
+	assert_int_equal(blkdev_flush(rig->dev), -EIO);
+	assert_int_equal(blkdev_read(rig->dev, bytes, 4096, 4096), -EIO);
+	/* Not even when it is back. */
+	assert_int_equal(rename(moved, rig->image), 0);
+	usleep(300000);
+	assert_int_equal(blkdev_read(rig->dev, bytes, 4096, 0), -EIO);
+	rig_close(rig);
+	assert_in_range(rig_now_us() - start, 300000, 1500000);
+}
+
 /* While everything else is answered, through other channels. */
 static void an_fsync_that_is_never_answered_fails(void **state)
 {
@@ -274,6 +303,8 @@ int main(void)
 						rig_teardown),
 		cmocka_unit_test_setup_teardown(nobody_waits_for_a_last_look_without_a_connection,
 						setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(after_the_timeout_everything_fails, setup,
+						rig_teardown),
 		cmocka_unit_test_setup_teardown(an_fsync_that_is_never_answered_fails, setup,
 						rig_teardown),
 		cmocka_unit_test_setup_teardown(an_answer_that_trickles_in_fails, setup,

@@ -4,17 +4,14 @@
  *
  *   --delay=MS       each way
  *   --no-fsync --no-limits --no-rename
- *   --short          reads answered in part
- *   --misorder       answers out of order
+ *   --short --misorder    reads answered in part; answers out of order
  *   --shuffle        requests carried out in any order, as servers with threads do
  *   --fail=KIND:N:C  requests N .. N+C-1 of KIND (write, fsync, read; lock: writes to
  *                    other files) fail; counted over all servers of one image
- *   --die=N          ends at one of N writes, fsyncs, and reads of more than a block
- *   --stop=N         stops (SIGSTOP) at one of these
+ *   --die=N --stop=N ends, or stops, at one of N writes, fsyncs, and reads of more than a block
  *   --forget         keeps IMAGE.disk, what a power cut would leave, and IMAGE.dirty, what was
  *                    written since the last fsync: (off, len) pairs of 8 bytes each
- *   --report         an fsync that fails does so once for every server that is there, as
- *                    Linux reports a failed write-back once for every open file
+ *   --report         every server that is there fails one fsync when one does, as Linux does
  *   --other          every other server of an image serves IMAGE.other in its place
  *   --sync=MS --read=MS   what an fsync takes, and a read of the image
  *   --trickle=MS     reads of more than a block are answered with a byte every MS
@@ -182,11 +179,11 @@ static void open_counts(const char *path)
 
 	snprintf(name, sizeof(name), "%s.count", path);
 	count_fd = open(name, O_RDWR | O_CREAT, 0600);
-	if (count_fd >= 0 && ftruncate(count_fd, sizeof(*counts)) == 0) {
-		counts = mmap(NULL, sizeof(*counts), PROT_READ | PROT_WRITE, MAP_SHARED, count_fd, 0);
-		if (counts == MAP_FAILED)
-			counts = &own_counts;
-	}
+	if (count_fd < 0 || ftruncate(count_fd, sizeof(*counts)) < 0)
+		return;
+	counts = mmap(NULL, sizeof(*counts), PROT_READ | PROT_WRITE, MAP_SHARED, count_fd, 0);
+	if (counts == MAP_FAILED)
+		counts = &own_counts;
 }
 
 static void open_companions(const char *path, int fd)
@@ -305,17 +302,12 @@ static void do_fsync(uint32_t id, int fd)
 {
 	bool bad = fd == image_fd && fails(&opt.fsync, &counts->fsyncs);
 
-	if (bad)
-		counts->reports++;
+	counts->reports += bad;
 	if (opt.report && fd == image_fd)
 		bad = reported != counts->reports;
 	reported = counts->reports;
-	if (bad) {
-		status(id, SSH_FX_FAILURE);
-		return;
-	}
-	if (opt.no_fsync) {
-		status(id, SSH_FX_OP_UNSUPPORTED);
+	if (bad || opt.no_fsync) {
+		status(id, bad ? SSH_FX_FAILURE : SSH_FX_OP_UNSUPPORTED);
 		return;
 	}
 	if (fd == image_fd)
@@ -390,13 +382,9 @@ static void do_rename(uint32_t id, const uint8_t *p)
 	char from[PATH_LEN] = "", to[PATH_LEN] = "";
 	uint32_t n = get32(p), m = get32(p + 4 + n);
 
-	if (opt.no_rename) {
-		status(id, SSH_FX_OP_UNSUPPORTED);
-		return;
-	}
 	memcpy(from, p + 4, n < sizeof(from) ? n : 0);
 	memcpy(to, p + 8 + n, m < sizeof(to) ? m : 0);
-	status(id, link(from, to) < 0 || unlink(from) < 0 ? code_of(errno) : SSH_FX_OK);
+	status(id, opt.no_rename ? SSH_FX_OP_UNSUPPORTED : link(from, to) < 0 || unlink(from) < 0 ? code_of(errno) : SSH_FX_OK);
 }
 
 static void do_close(uint32_t id, const uint8_t *p)
@@ -414,7 +402,6 @@ static void execute(const uint8_t *p)
 {
 	uint32_t id = get32(p + 5);
 	const uint8_t *rest = p + 9;
-
 	bool moves = p[4] == SSH_FXP_WRITE || p[4] == SSH_FXP_EXTENDED ||
 		     (p[4] == SSH_FXP_READ && get32(rest + 16) > 4096);
 
@@ -463,10 +450,8 @@ static bool take_input(void)
 	size_t at = 0;
 	ssize_t n = read(STDIN_FILENO, buf + have, IN_LEN);
 
-	if (n < 0 && errno == EAGAIN)
-		return true;
 	if (n <= 0)
-		return false;
+		return n < 0 && errno == EAGAIN;
 	have += (size_t)n;
 	while (have - at >= 4 && have - at >= 4 + (size_t)get32(buf + at)) {
 		uint32_t len = 4 + get32(buf + at);
@@ -559,13 +544,13 @@ static void parse(char **argv)
 		const struct { const char *name; bool *flag; int *number; } table[] = {
 			{ "--delay", NULL, &opt.delay_ms }, { "--die", NULL, &opt.die },
 			{ "--sync", NULL, &opt.sync_ms }, { "--read", NULL, &opt.read_ms },
-			{ "--trickle", NULL, &opt.trickle_ms },
-			{ "--stop", NULL, &opt.stop }, { "--hostile", NULL, &opt.hostile },
+			{ "--trickle", NULL, &opt.trickle_ms }, { "--stop", NULL, &opt.stop },
+			{ "--hostile", NULL, &opt.hostile }, { "--seed", NULL, (int *)&opt.seed },
 			{ "--no-fsync", &opt.no_fsync, NULL }, { "--no-limits", &opt.no_limits, NULL },
-			{ "--no-rename", &opt.no_rename, NULL },
-			{ "--report", &opt.report, NULL }, { "--other", &opt.other, NULL }, { "--short", &opt.is_short, NULL }, { "--misorder", &opt.misorder, NULL },
-			{ "--shuffle", &opt.shuffle, NULL }, { "--forget", &opt.forget, NULL }, { "--lie", &opt.lie, NULL },
-			{ "--seed", NULL, (int *)&opt.seed },
+			{ "--no-rename", &opt.no_rename, NULL }, { "--report", &opt.report, NULL },
+			{ "--other", &opt.other, NULL }, { "--short", &opt.is_short, NULL },
+			{ "--misorder", &opt.misorder, NULL }, { "--shuffle", &opt.shuffle, NULL },
+			{ "--forget", &opt.forget, NULL }, { "--lie", &opt.lie, NULL },
 		};
 		size_t k = 0, count = sizeof(table) / sizeof(table[0]);
 
