@@ -384,7 +384,8 @@ static void do_rename(uint32_t id, const uint8_t *p)
 
 	memcpy(from, p + 4, n < sizeof(from) ? n : 0);
 	memcpy(to, p + 8 + n, m < sizeof(to) ? m : 0);
-	status(id, opt.no_rename ? SSH_FX_OP_UNSUPPORTED : link(from, to) < 0 || unlink(from) < 0 ? code_of(errno) : SSH_FX_OK);
+	status(id, opt.no_rename ? SSH_FX_OP_UNSUPPORTED :
+	       link(from, to) < 0 || unlink(from) < 0 ? code_of(errno) : SSH_FX_OK);
 }
 
 static void do_close(uint32_t id, const uint8_t *p)

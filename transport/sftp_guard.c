@@ -263,12 +263,26 @@ static void stop_guarding(struct sftp_dev *dev) REQUIRES(dev->lock)
 	cond_broadcast(&dev->changed);
 }
 
-void guard_run(struct sftp_dev *dev)
+/* How long there is nothing to do. */
+static int64_t idle_ms(const struct sftp_dev *dev) REQUIRES(dev->lock)
 {
+	int64_t next = dev->guard_until_ms;
+
+	/* The answers to a look wake us. */
+	if (dev->look || !next)
+		return INT64_MAX;
+	if (dev->log.kept_len && !dev->broken)
+		next = MIN(next, dev->guard_check_ms);
+	return MAX(next - boot_ms(), (int64_t)1);
+}
+
+int64_t guard_run(struct sftp_dev *dev)
+{
+	int64_t wait;
 	bool bad;
 
 	if (dev->look && !is_answered(dev->look))
-		return;
+		return INT64_MAX;
 	mutex_lock(&dev->lock);
 	bad = dev->look && compare(dev, dev->look);
 	if (!dev->look)
@@ -281,11 +295,13 @@ void guard_run(struct sftp_dev *dev)
 		end_look(dev);
 	if (!dev->look && dev->guard_until_ms && boot_ms() >= dev->guard_until_ms)
 		stop_guarding(dev);
+	wait = idle_ms(dev);
 	mutex_unlock(&dev->lock);
 	if (dev->look)
 		ask(dev, dev->look);
 	if (bad)
 		link_warn(dev, "a dead connection wrote late; the newer bytes are written again");
+	return wait;
 }
 
 int guard_finish(struct sftp_dev *dev)

@@ -444,8 +444,8 @@ void guard_lost_locked(struct sftp_dev *dev, const struct req *req) REQUIRES(dev
 bool guard_covers_locked(const struct sftp_dev *dev, uint64_t off, uint64_t len)
 	REQUIRES(dev->lock);
 /* Goes on with a look at guarded ranges, or begins one when it is time; never waits. What is
- * not as it should be becomes DIRTY. */
-void guard_run(struct sftp_dev *dev);
+ * not as it should be becomes DIRTY. Returns the milliseconds until it wants to be called. */
+int64_t guard_run(struct sftp_dev *dev);
 /*
  * The device is about to be closed: the I/O thread looks once more, and this waits until what
  * that put right is durable; for the look not longer than some seconds, and not at all without

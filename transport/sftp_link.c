@@ -525,17 +525,15 @@ static int64_t keep_time(struct sftp_dev *dev)
 /* UP or BROKEN: one round. */
 static int serve(struct sftp_dev *dev)
 {
-	int64_t wait;
+	int64_t guard_wait = guard_run(dev), wait = keep_time(dev);
 
-	guard_run(dev);
-	wait = keep_time(dev);
 	if (wait < 0)
 		return (int)wait;
 	mutex_lock(&dev->lock);
 	sched_run_locked(dev);
 	dev->sleeping = true;
 	mutex_unlock(&dev->lock);
-	return link_step(dev, wait);
+	return link_step(dev, MIN(wait, guard_wait));
 }
 
 /* Nothing left to do but to be closed. */
