@@ -55,6 +55,60 @@ static void slivers_of_guarded_writes_do_not_stop_writers(void **state)
 	assert_true(seconds_since(start) < 20);
 }
 
+/* Writes that a server holds when it dies. */
+static void leave_late_writes(struct sftp_rig *rig)
+{
+	for (uint64_t off = 2 * MIB; off < 6 * MIB; off += MIB)
+		assert_int_equal(blkdev_write(rig->dev, bytes, MIB, off), 0);
+	usleep(100 * 1000);
+	rig_signal(rig, SIGKILL);
+	assert_int_equal(blkdev_flush(rig->dev), 0);
+	assert_int_equal(rig_status(rig).reconnects, 1);
+}
+
+/* To read them again takes longer than the lock's lease, which is four deadlines. */
+static void a_slow_look_for_late_writes_stops_nothing(void **state)
+{
+	struct sftp_rig *rig = rig_of(state);
+	uint64_t start;
+
+	rig->opt.buffer_len = 32 * MIB;
+	rig->opt.channels = 1;
+	rig->opt.deadline_s = 1;
+	rig_serve(rig, "--delay=200", "--read=60", NULL);
+	assert_int_equal(rig_open(rig), 0);
+	leave_late_writes(rig);
+	for (int i = 0; i < 20; i++) {
+		start = rig_now_us();
+		assert_int_equal(blkdev_write(rig->dev, bytes, 512, 7 * MIB), 0);
+		assert_int_equal(blkdev_flush(rig->dev), 0);
+		assert_true(seconds_since(start) < 3);
+		usleep(300 * 1000);
+	}
+	assert_int_equal(rig_status(rig).reconnects, 1);
+}
+
+static void nobody_waits_for_a_last_look_without_a_connection(void **state)
+{
+	struct sftp_rig *rig = rig_of(state);
+	uint64_t start;
+	char moved[128];
+
+	rig->opt.buffer_len = 32 * MIB;
+	rig_serve(rig, "--delay=200", NULL);
+	assert_int_equal(rig_open(rig), 0);
+	leave_late_writes(rig);
+	snprintf(moved, sizeof(moved), "%s.moved", rig->image);
+	assert_int_equal(rename(rig->image, moved), 0);
+	rig_signal(rig, SIGKILL);
+	assert_true(rig_await(rig, SFTP_LOST, 5000));
+	start = rig_now_us();
+	assert_int_equal(blkdev_close(rig->dev), 0);
+	rig->dev = NULL;
+	assert_true(seconds_since(start) < 5);
+	assert_true(rig_noted(rig, "without a last look"));
+}
+
 /* Stops one of our children. */
 static bool stop_child(unsigned nr)
 {
@@ -174,6 +228,67 @@ static void a_request_no_server_survives_fails(void **state)
 	assert_true(seconds_since(start) < 30);
 }
 
+static void after_the_timeout_everything_fails(void **state)
+{
+	struct sftp_rig *rig = rig_of(state);
+	uint64_t start;
+	char moved[128];
+
+	rig->opt.timeout_s = 1;
+	assert_int_equal(rig_open(rig), 0);
+	assert_int_equal(blkdev_write(rig->dev, bytes, 4096, 4096), 0);
+	assert_int_equal(blkdev_flush(rig->dev), 0);
+	snprintf(moved, sizeof(moved), "%s.moved", rig->image);
+	assert_int_equal(rename(rig->image, moved), 0);
+	assert_true(rig_signal(rig, SIGKILL) > 0);
+	start = rig_now_us();
+	assert_int_equal(blkdev_read(rig->dev, bytes, 4096, MIB), -EIO);
+	assert_in_range(rig_now_us() - start, 800000, 4000000);
+	assert_int_equal(rig_status(rig).state, SFTP_FAILED);
+	start = rig_now_us();
+	assert_int_equal(blkdev_write(rig->dev, bytes, 4096, 0), -EIO);
+	assert_int_equal(blkdev_flush(rig->dev), -EIO);
+	assert_int_equal(blkdev_read(rig->dev, bytes, 4096, 4096), -EIO);
+	/* Not even when it is back. */
+	assert_int_equal(rename(moved, rig->image), 0);
+	usleep(300000);
+	assert_int_equal(blkdev_read(rig->dev, bytes, 4096, 0), -EIO);
+	rig_close(rig);
+	assert_in_range(rig_now_us() - start, 300000, 1500000);
+}
+
+/* While everything else is answered, through other channels. */
+static void an_fsync_that_is_never_answered_fails(void **state)
+{
+	struct sftp_rig *rig = rig_of(state);
+	uint64_t start;
+
+	rig->opt.deadline_s = 1;
+	rig->opt.timeout_s = 3;
+	rig_serve(rig, "--sync=3600000", NULL);
+	assert_int_equal(rig_open(rig), 0);
+	start = rig_now_us();
+	assert_int_equal(blkdev_write(rig->dev, bytes, 512, MIB), 0);
+	assert_int_equal(blkdev_flush(rig->dev), -EIO);
+	assert_true(seconds_since(start) < 20);
+	assert_int_equal(rig_status(rig).state, SFTP_FAILED);
+}
+
+static void an_answer_that_trickles_in_fails(void **state)
+{
+	struct sftp_rig *rig = rig_of(state);
+	uint64_t start;
+
+	rig->opt.deadline_s = 1;
+	rig->opt.timeout_s = 2;
+	rig_serve(rig, "--trickle=200", NULL);
+	assert_int_equal(rig_open(rig), 0);
+	start = rig_now_us();
+	assert_int_equal(blkdev_read(rig->dev, bytes, 8192, MIB), -EIO);
+	assert_true(seconds_since(start) < 40);
+	assert_int_equal(rig_status(rig).state, SFTP_FAILED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -183,6 +298,16 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_disk_slower_than_the_deadline_is_waited_for,
 						setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(a_request_no_server_survives_fails, setup,
+						rig_teardown),
+		cmocka_unit_test_setup_teardown(a_slow_look_for_late_writes_stops_nothing, setup,
+						rig_teardown),
+		cmocka_unit_test_setup_teardown(nobody_waits_for_a_last_look_without_a_connection,
+						setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(after_the_timeout_everything_fails, setup,
+						rig_teardown),
+		cmocka_unit_test_setup_teardown(an_fsync_that_is_never_answered_fails, setup,
+						rig_teardown),
+		cmocka_unit_test_setup_teardown(an_answer_that_trickles_in_fails, setup,
 						rig_teardown),
 		cmocka_unit_test_setup_teardown(slivers_of_guarded_writes_do_not_stop_writers,
 						setup, rig_teardown),

@@ -137,16 +137,13 @@ static pid_t open_far(struct sftp_rig *rig)
 	_exit(rig_open(rig) ? 1 : 0);
 }
 
-/* The far one judges the dead lock before, and removes it after the near one has its own. */
-static void a_slow_takeover_does_not_remove_a_new_lock(void **state)
+/* Of a process of this machine that has ended: nobody has to watch it. */
+static void put_dead_lock(struct sftp_rig *rig)
 {
-	struct sftp_rig *rig = rig_of(state);
-	struct sftp_status st;
 	char boot[64] = "", pidns[64] = "", text[256];
 	ssize_t n = readlink("/proc/self/ns/pid", pidns, sizeof(pidns) - 1);
 	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
-	pid_t dead = fork(), far;
-	int status;
+	pid_t dead = fork();
 
 	if (dead == 0)
 		_exit(0);
@@ -157,15 +154,90 @@ static void a_slow_takeover_does_not_remove_a_new_lock(void **state)
 	/* put_lock's name space is nobody's. */
 	snprintf(text, sizeof(text), "sed -i 's/pidns=p/pidns=%s/' '%s'", pidns, rig->lock_file);
 	assert_int_equal(system(text), 0);
-	far = open_far(rig);
-	/* INIT, OPEN, the lock is created in vain, and opened: 8 s. It is read at 9, moved at 11. */
-	usleep(9500 * 1000);
+}
+
+static void near_one_has_it_alone(struct sftp_rig *rig, pid_t far)
+{
+	int status;
+
+	/* Between two heartbeats, or it would notice and make its lock again. */
+	rig->opt.deadline_s = 15;
 	assert_int_equal(rig_open(rig), 0);
 	assert_int_equal(waitpid(far, &status, 0), far);
 	assert_int_equal(WEXITSTATUS(status), 1);
 	assert_int_equal(access(rig->lock_file, F_OK), 0);
-	st = rig_status(rig);
-	assert_true(st.locked);
+	assert_true(rig_status(rig).locked);
+}
+
+/* The far one judges the dead lock before, and removes it after the near one has its own. */
+static void a_slow_takeover_does_not_remove_a_new_lock(void **state)
+{
+	struct sftp_rig *rig = rig_of(state);
+	pid_t far;
+
+	put_dead_lock(rig);
+	far = open_far(rig);
+	/* INIT, OPEN, the lock is created in vain, and opened: 8 s. It is read at 9, moved at 11. */
+	usleep(9500 * 1000);
+	near_one_has_it_alone(rig, far);
+}
+
+/* The far one finds nothing to move, and the near one makes its lock then. */
+static void a_lock_that_another_taker_moved_away_is_not_removed_by_name(void **state)
+{
+	struct sftp_rig *rig = rig_of(state);
+	pid_t far;
+
+	put_dead_lock(rig);
+	far = open_far(rig);
+	usleep(10 * 1000 * 1000);
+	assert_int_equal(unlink(rig->lock_file), 0);
+	/* That the file is gone is answered at 12; what the far one does then arrives at 13. */
+	usleep(1500 * 1000);
+	near_one_has_it_alone(rig, far);
+}
+
+static void without_rename_a_dead_lock_has_to_be_broken(void **state)
+{
+	struct sftp_rig *rig = rig_of(state);
+
+	rig_serve(rig, "--no-rename", NULL);
+	put_dead_lock(rig);
+	assert_int_equal(rig_open(rig), -EBUSY);
+	assert_non_null(strstr(rig->why, "lock=break"));
+	assert_int_equal(access(rig->lock_file, F_OK), 0);
+	rig->opt.lock = SFTP_LOCK_BREAK;
+	assert_int_equal(rig_open(rig), 0);
+	assert_true(rig_status(rig).locked);
+}
+
+/* As on a disk that is full: the file can be made, and stays empty. */
+static void a_lock_that_cannot_be_written_is_refused(void **state)
+{
+	struct sftp_rig *rig = rig_of(state);
+
+	rig_serve(rig, "--fail=lock:1:1", NULL);
+	assert_int_equal(rig_open(rig), -ENOSPC);
+	assert_non_null(strstr(rig->why, "make room"));
+	assert_int_equal(access(rig->lock_file, F_OK), -1);
+	assert_int_equal(rig_open(rig), 0);
+	assert_true(rig_status(rig).locked);
+}
+
+static void a_lock_that_cannot_be_renewed_is_ours_while_it_says_so(void **state)
+{
+	struct sftp_rig *rig = rig_of(state);
+
+	/* The lease is four of these. */
+	rig->opt.deadline_s = 1;
+	rig_serve(rig, "--fail=lock:2:1000", NULL);
+	assert_int_equal(rig_open(rig), 0);
+	sleep(8);
+	assert_int_equal(rig_status(rig).reconnects, 0);
+	assert_int_equal(rig_status(rig).state, SFTP_UP);
+	assert_true(rig_noted(rig, "may take it over"));
+	put_lock(rig, "b", 1);
+	assert_true(rig_await(rig, SFTP_FENCED, 5000));
 }
 
 int main(void)
@@ -177,6 +249,15 @@ int main(void)
 						setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(a_slow_takeover_does_not_remove_a_new_lock,
 						setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_lock_that_another_taker_moved_away_is_not_removed_by_name, setup,
+			rig_teardown),
+		cmocka_unit_test_setup_teardown(without_rename_a_dead_lock_has_to_be_broken, setup,
+						rig_teardown),
+		cmocka_unit_test_setup_teardown(a_lock_that_cannot_be_written_is_refused, setup,
+						rig_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_lock_that_cannot_be_renewed_is_ours_while_it_says_so, setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(a_lock_that_cannot_be_read_is_a_lock, setup,
 						rig_teardown),
 	};

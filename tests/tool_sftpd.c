@@ -3,17 +3,18 @@
  * An SFTP server on standard input and output that can do what servers do wrong.
  *
  *   --delay=MS       each way
- *   --no-fsync --no-limits
- *   --short          reads answered in part
- *   --misorder       answers out of order
+ *   --no-fsync --no-limits --no-rename
+ *   --short --misorder    reads answered in part; answers out of order
  *   --shuffle        requests carried out in any order, as servers with threads do
- *   --fail=KIND:N:C  requests N .. N+C-1 of KIND (write, fsync, read) fail; counted over all
- *                    servers of one image
- *   --die=N          ends at one of N writes, fsyncs, and reads of more than a block
- *   --stop=N         stops (SIGSTOP) at one of these
+ *   --fail=KIND:N:C  requests N .. N+C-1 of KIND (write, fsync, read; lock: writes to
+ *                    other files) fail; counted over all servers of one image
+ *   --die=N --stop=N ends, or stops, at one of N writes, fsyncs, and reads of more than a block
  *   --forget         keeps IMAGE.disk, what a power cut would leave, and IMAGE.dirty, what was
  *                    written since the last fsync: (off, len) pairs of 8 bytes each
- *   --sync=MS        what an fsync takes
+ *   --report         every server that is there fails one fsync when one does, as Linux does
+ *   --other          every other server of an image serves IMAGE.other in its place
+ *   --sync=MS --read=MS   what an fsync takes, and a read of the image
+ *   --trickle=MS     reads of more than a block are answered with a byte every MS
  *   --lie            fsync is answered, and nothing is synced
  *   --hostile=N      one of N answers is damaged
  *   --seed=N
@@ -53,7 +54,7 @@ struct queue {
 
 /* Counted by all servers of an image, in IMAGE.count. */
 struct counts {
-	_Atomic unsigned reads, writes, fsyncs;
+	_Atomic unsigned reads, writes, fsyncs, locks, opens, reports;
 };
 
 struct fault {
@@ -61,9 +62,9 @@ struct fault {
 };
 
 static struct {
-	int delay_ms, sync_ms, die, stop, hostile;
-	bool no_fsync, no_limits, is_short, misorder, shuffle, forget, lie;
-	struct fault read, write, fsync;
+	int delay_ms, sync_ms, read_ms, trickle_ms, die, stop, hostile;
+	bool no_fsync, no_limits, no_rename, is_short, other, report, misorder, shuffle, forget, lie;
+	struct fault read, write, fsync, lock;
 	unsigned seed;
 } opt;
 
@@ -71,6 +72,7 @@ static struct queue in = { .last = &in.first }, out = { .last = &out.first };
 static int handles[HANDLES];
 static int image_fd = -1, disk_fd = -1, dirty_fd = -1;
 static struct counts *counts, own_counts;
+static unsigned reported;		/* of counts->reports, here */
 
 static int64_t now_us(void)
 {
@@ -170,19 +172,26 @@ static bool fails(const struct fault *f, _Atomic unsigned *count)
 }
 
 /* The first file opened is the image; its companions are beside it. */
-static void open_companions(const char *path, int fd)
+static void open_counts(const char *path)
 {
 	char name[PATH_LEN + 8];
 	int count_fd;
 
-	image_fd = fd;
 	snprintf(name, sizeof(name), "%s.count", path);
 	count_fd = open(name, O_RDWR | O_CREAT, 0600);
-	if (count_fd >= 0 && ftruncate(count_fd, sizeof(*counts)) == 0) {
-		counts = mmap(NULL, sizeof(*counts), PROT_READ | PROT_WRITE, MAP_SHARED, count_fd, 0);
-		if (counts == MAP_FAILED)
-			counts = &own_counts;
-	}
+	if (count_fd < 0 || ftruncate(count_fd, sizeof(*counts)) < 0)
+		return;
+	counts = mmap(NULL, sizeof(*counts), PROT_READ | PROT_WRITE, MAP_SHARED, count_fd, 0);
+	if (counts == MAP_FAILED)
+		counts = &own_counts;
+}
+
+static void open_companions(const char *path, int fd)
+{
+	char name[PATH_LEN + 8];
+
+	image_fd = fd;
+	reported = counts->reports;
 	if (!opt.forget)
 		return;
 	snprintf(name, sizeof(name), "%s.disk", path);
@@ -195,16 +204,20 @@ static void open_companions(const char *path, int fd)
 
 static void do_open(uint32_t id, const uint8_t *p)
 {
-	char path[PATH_LEN] = "";
+	char path[PATH_LEN + 8] = "";
 	uint32_t n = get32(p), flags = get32(p + 4 + n);
 	int how = (flags & SSH_FXF_WRITE ? O_RDWR : O_RDONLY) | (flags & SSH_FXF_CREAT ? O_CREAT : 0) |
 		  (flags & SSH_FXF_EXCL ? O_EXCL : 0);
 	struct packet *r;
 	int nr = 0, fd;
 
-	memcpy(path, p + 4, n < sizeof(path) ? n : 0);
+	memcpy(path, p + 4, n < PATH_LEN ? n : 0);
 	while (nr < HANDLES && handles[nr])
 		nr++;
+	if (image_fd < 0 && counts == &own_counts)
+		open_counts(path);
+	if (image_fd < 0 && opt.other && counts->opens++ % 2)
+		strcat(path, ".other");
 	fd = nr < HANDLES ? open(path, how, 0600) : -1;
 	if (fd < 0) {
 		status(id, code_of(errno));
@@ -228,6 +241,8 @@ static void do_read(uint32_t id, int fd, uint64_t off, uint32_t len)
 		status(id, SSH_FX_FAILURE);
 		return;
 	}
+	if (fd == image_fd)
+		usleep((useconds_t)opt.read_ms * 1000);
 	len = len > 261120 ? 261120 : len;
 	if (opt.is_short && len > 1)
 		len -= (uint32_t)rand() % (len / 2 + 1);
@@ -249,7 +264,8 @@ static void do_write(uint32_t id, int fd, uint64_t off, uint32_t len, const uint
 	uint64_t range[2] = { off, len };
 	bool bad;
 
-	if (fd == image_fd && fails(&opt.write, &counts->writes)) {
+	if (fd == image_fd ? fails(&opt.write, &counts->writes) :
+			     fails(&opt.lock, &counts->locks)) {
 		status(id, SSH_FX_FAILURE);
 		return;
 	}
@@ -284,12 +300,14 @@ static void sync_disk(void)
 
 static void do_fsync(uint32_t id, int fd)
 {
-	if (fd == image_fd && fails(&opt.fsync, &counts->fsyncs)) {
-		status(id, SSH_FX_FAILURE);
-		return;
-	}
-	if (opt.no_fsync) {
-		status(id, SSH_FX_OP_UNSUPPORTED);
+	bool bad = fd == image_fd && fails(&opt.fsync, &counts->fsyncs);
+
+	counts->reports += bad;
+	if (opt.report && fd == image_fd)
+		bad = reported != counts->reports;
+	reported = counts->reports;
+	if (bad || opt.no_fsync) {
+		status(id, bad ? SSH_FX_FAILURE : SSH_FX_OP_UNSUPPORTED);
 		return;
 	}
 	if (fd == image_fd)
@@ -366,7 +384,8 @@ static void do_rename(uint32_t id, const uint8_t *p)
 
 	memcpy(from, p + 4, n < sizeof(from) ? n : 0);
 	memcpy(to, p + 8 + n, m < sizeof(to) ? m : 0);
-	status(id, link(from, to) < 0 || unlink(from) < 0 ? code_of(errno) : SSH_FX_OK);
+	status(id, opt.no_rename ? SSH_FX_OP_UNSUPPORTED :
+	       link(from, to) < 0 || unlink(from) < 0 ? code_of(errno) : SSH_FX_OK);
 }
 
 static void do_close(uint32_t id, const uint8_t *p)
@@ -384,7 +403,6 @@ static void execute(const uint8_t *p)
 {
 	uint32_t id = get32(p + 5);
 	const uint8_t *rest = p + 9;
-
 	bool moves = p[4] == SSH_FXP_WRITE || p[4] == SSH_FXP_EXTENDED ||
 		     (p[4] == SSH_FXP_READ && get32(rest + 16) > 4096);
 
@@ -433,10 +451,8 @@ static bool take_input(void)
 	size_t at = 0;
 	ssize_t n = read(STDIN_FILENO, buf + have, IN_LEN);
 
-	if (n < 0 && errno == EAGAIN)
-		return true;
 	if (n <= 0)
-		return false;
+		return n < 0 && errno == EAGAIN;
 	have += (size_t)n;
 	while (have - at >= 4 && have - at >= 4 + (size_t)get32(buf + at)) {
 		uint32_t len = 4 + get32(buf + at);
@@ -459,11 +475,14 @@ static bool give_output(void)
 {
 	while (out.first && out.first->due_us <= now_us()) {
 		struct packet *p = out.first;
-		ssize_t n = write(STDOUT_FILENO, p->bytes + p->sent, p->len - p->sent);
+		bool slow = opt.trickle_ms && p->len > 4096 + 13;
+		ssize_t n = write(STDOUT_FILENO, p->bytes + p->sent, slow ? 1 : p->len - p->sent);
 
 		if (n < 0)
 			return errno == EAGAIN;
 		p->sent += (uint32_t)n;
+		if (slow)
+			p->due_us = now_us() + opt.trickle_ms * 1000;
 		if (p->sent < p->len)
 			return true;
 		free(pop(&out));
@@ -514,7 +533,8 @@ static void parse_fault(const char *text)
 
 	if (sscanf(text, "%7[a-z]:%u:%u", kind, &f.first, &f.count) != 3)
 		exit(2);
-	*(kind[0] == 'r' ? &opt.read : kind[0] == 'w' ? &opt.write : &opt.fsync) = f;
+	*(kind[0] == 'r' ? &opt.read : kind[0] == 'w' ? &opt.write :
+	  kind[0] == 'l' ? &opt.lock : &opt.fsync) = f;
 }
 
 static void parse(char **argv)
@@ -524,12 +544,14 @@ static void parse(char **argv)
 		size_t n = eq ? (size_t)(eq - argv[i]) : strlen(argv[i]);
 		const struct { const char *name; bool *flag; int *number; } table[] = {
 			{ "--delay", NULL, &opt.delay_ms }, { "--die", NULL, &opt.die },
-			{ "--sync", NULL, &opt.sync_ms },
-			{ "--stop", NULL, &opt.stop }, { "--hostile", NULL, &opt.hostile },
+			{ "--sync", NULL, &opt.sync_ms }, { "--read", NULL, &opt.read_ms },
+			{ "--trickle", NULL, &opt.trickle_ms }, { "--stop", NULL, &opt.stop },
+			{ "--hostile", NULL, &opt.hostile }, { "--seed", NULL, (int *)&opt.seed },
 			{ "--no-fsync", &opt.no_fsync, NULL }, { "--no-limits", &opt.no_limits, NULL },
-			{ "--short", &opt.is_short, NULL }, { "--misorder", &opt.misorder, NULL },
-			{ "--shuffle", &opt.shuffle, NULL }, { "--forget", &opt.forget, NULL }, { "--lie", &opt.lie, NULL },
-			{ "--seed", NULL, (int *)&opt.seed },
+			{ "--no-rename", &opt.no_rename, NULL }, { "--report", &opt.report, NULL },
+			{ "--other", &opt.other, NULL }, { "--short", &opt.is_short, NULL },
+			{ "--misorder", &opt.misorder, NULL }, { "--shuffle", &opt.shuffle, NULL },
+			{ "--forget", &opt.forget, NULL }, { "--lie", &opt.lie, NULL },
 		};
 		size_t k = 0, count = sizeof(table) / sizeof(table[0]);
 

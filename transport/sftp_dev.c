@@ -301,6 +301,7 @@ static void sftp_uncache(struct blkdev *bdev, uint64_t off, uint64_t len)
 
 static void dev_free(struct sftp_dev *dev)
 {
+	guard_free(dev);
 	wlog_fini(&dev->log);
 	rcache_fini(&dev->cache);
 	if (dev->wake_fd >= 0)
@@ -388,6 +389,9 @@ static void set_options(struct sftp_dev *dev, const struct sftp_options *opt)
 	dev->want_channels = opt->channels ? opt->channels : SFTP_CHANNELS;
 	dev->timeout_ms = (int64_t)opt->timeout_s * 1000;
 	dev->deadline_ms = (int64_t)(opt->deadline_s ? opt->deadline_s : SFTP_DEADLINE_S) * 1000;
+	dev->hung_ms = dev->timeout_ms ? MAX(dev->timeout_ms, STALL * dev->deadline_ms) : 0;
+	dev->due_ms = MAX((dev->timeout_ms ? dev->timeout_ms : SFTP_TIMEOUT_S * 1000) / 2,
+			  STALL * dev->deadline_ms);
 	dev->buffer_len = opt->buffer_len ? opt->buffer_len : SFTP_BUFFER_LEN;
 	dev->lock_mode = opt->lock;
 	dev->notify = opt->notify;

@@ -168,6 +168,96 @@ int ident_end(struct sftp_dev *dev, struct ident_probe *ip)
 	return err;
 }
 
+/*
+ * Every channel opens the file anew, and where each is a connection of its own there may be
+ * several hosts behind one name. Known bytes on a further channel are worth as much as on the
+ * first one as long as nothing is written over them: then there is no such sentinel any more.
+ */
+static struct sentinel pick(struct sftp_dev *dev, unsigned from)
+{
+	struct sentinel ret = { .len = dev->reached ? 0 : SENTINEL_LEN };
+
+	mutex_lock(&dev->lock);
+	for (unsigned i = 0; dev->reached && i < SENTINELS && !ret.len; i++) {
+		const struct sentinel *s = &dev->sentinels[(from + i) % SENTINELS];
+
+		if (s->len && !guard_covers_locked(dev, s->off, s->len))
+			ret = *s;
+	}
+	mutex_unlock(&dev->lock);
+	return ret;
+}
+
+enum chan_state ident_chan_begin(struct sftp_dev *dev, struct sftp_chan *ch)
+{
+	struct sftp_enc e = req_head();
+	int err;
+
+	ch->probes++;
+	ch->probe = pick(dev, ch->probe_nr);
+	ch->peek = (struct ctl){ .done = true };
+	sftp_enc_fstat(&e, 0, &ch->handle);
+	err = req_ctl(dev, ch->nr, &e, NULL, 0, &ch->stat);
+	if (!err && ch->probe.len)
+		err = req_peek(dev, ch->nr, NULL, ch->probe.off, ch->probe_bytes, ch->probe.len,
+			       &ch->peek);
+	/* No memory: it is not used. */
+	return err ? CHAN_REFUSED : CHAN_PROBING;
+}
+
+enum same { SAME, OTHER, CHANGED };
+
+static enum same same_bytes(struct sftp_dev *dev, const struct sftp_chan *ch)
+{
+	enum same ret = ch->probe.len ? CHANGED : SAME;
+
+	mutex_lock(&dev->lock);
+	for (unsigned i = 0; i < SENTINELS && ret == CHANGED; i++) {
+		const struct sentinel *s = &dev->sentinels[i];
+
+		if (!s->len || s->off != ch->probe.off || s->len > ch->probe.len ||
+		    (ch->probe.hash && s->hash != ch->probe.hash))
+			continue;
+		ret = ch->peek.got >= s->len && hash_bytes(ch->probe_bytes, s->len) == s->hash ?
+		      SAME : OTHER;
+	}
+	mutex_unlock(&dev->lock);
+	return ret;
+}
+
+static enum same same_file(struct sftp_dev *dev, const struct sftp_chan *ch)
+{
+	const struct sftp_attrs *a = &ch->stat.reply.attrs;
+
+	if (ch->stat.err || ch->peek.err || ch->stat.reply.type != SSH_FXP_ATTRS ||
+	    !(a->flags & SSH_FILEXFER_ATTR_SIZE) || a->size != dev->dev.info.size)
+		return OTHER;
+	return same_bytes(dev, ch);
+}
+
+enum chan_state ident_chan_end(struct sftp_dev *dev, struct sftp_chan *ch)
+{
+	struct sftp_enc e;
+	enum same same;
+
+	if (!dev->reached || !ch->stat.done || !ch->peek.done)
+		return CHAN_PROBING;
+	same = same_file(dev, ch);
+	if (same == SAME)
+		return CHAN_READY;
+	/* Before the first connection was UP somebody else may have had the file. */
+	if (same == CHANGED)
+		ch->probe_nr += 7;	/* and will be written over again */
+	if (same == CHANGED || ch->probes == 1)
+		return ident_chan_begin(dev, ch);
+	e = req_head();
+	sftp_enc_close(&e, 0, &ch->handle);
+	(void)req_ctl(dev, ch->nr, &e, NULL, 0, NULL);	/* the connection's end closes it, too */
+	link_warn(dev, "channel %u has another file open than the first one, and is not used: is "
+		  "there more than one host behind the name?", ch->nr + 1u);
+	return CHAN_REFUSED;
+}
+
 void ident_free(struct ident_probe *probe)
 {
 	free(probe);

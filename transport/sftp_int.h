@@ -10,6 +10,7 @@
  *   sftp_ident.c  is this still our file
  *   sftp_guard.c  late writes of dead connections
  *   sftp_lock.c   the lock file
+ *   sftp_owner.c  who is named in it, and does he live
  *   sftp_watch.c  what is asked with every heartbeat: the lock's name, the room there
  *   sftp_ahead.c  what to read before it is asked for
  *   sftp_window.c how many bytes of writes may be on their way
@@ -45,6 +46,9 @@ enum {
 	REQ_HEAD_MAX = 4 + 1 + 4 + 4 + 17 + 4 + SFTP_HANDLE_MAX,
 	HEARTBEAT_MS = 15 * 1000,
 	LOGIN_MS = 60 * 1000,
+	STALL = 4,		/* deadlines that one of several server processes may be silent */
+	HOPELESS = 8,		/* losses, and timeout_ms, that a caller may wait through */
+	OVERDUE_LOSSES = HOPELESS / 2,	/* what the loss of an overdue request counts for */
 	REGIONS_WATCHED = 64,
 	LOCK_LINE_MAX = 512,
 };
@@ -103,6 +107,7 @@ struct req {
 	uint8_t *dest;		/* of a read: its first byte */
 	const struct sftp_handle *handle;	/* of a read; NULL: the channel's image */
 	int64_t sent_us;
+	int64_t due_ms;		/* by dev->up_ms; not for an fsync */
 	union {
 		struct piece *piece;	/* READ, owned */
 		struct rcache_ent *ent;	/* FILL */
@@ -119,7 +124,22 @@ struct req {
 	uint64_t sync_seq;	/* FSYNC: what it covers */
 };
 
-enum chan_state { CHAN_NONE, CHAN_INIT, CHAN_OPENING, CHAN_READY };
+/*
+ *   NONE --> INIT --> OPENING --> PROBING --> READY       the first one is READY at once:
+ *                                    |                    login_attempt looks at its file
+ *                                    +------> REFUSED     it has another file open
+ */
+enum chan_state { CHAN_NONE, CHAN_INIT, CHAN_OPENING, CHAN_PROBING, CHAN_READY, CHAN_REFUSED };
+
+/* A range whose durable bytes are known, to recognise the file by. */
+struct sentinel {
+	uint64_t off;
+	uint32_t len;		/* 0: unused */
+	uint64_t hash;
+};
+
+enum { SENTINEL_LEN = 4096 };
+
 
 /* [io] */
 struct sftp_chan {
@@ -136,13 +156,10 @@ struct sftp_chan {
 	uint32_t gen;
 	struct req *slot[SLOTS];
 	struct ctl open;	/* of the image */
-};
-
-/* A range whose durable bytes are known, to recognise the file by. */
-struct sentinel {
-	uint64_t off;
-	uint32_t len;		/* 0: unused */
-	uint64_t hash;
+	struct ctl stat, peek;	/* PROBING */
+	unsigned probes, probe_nr;	/* how many; the sentinel that is looked for first */
+	struct sentinel probe;	/* what peek reads; hash 0: nothing was known yet */
+	uint8_t probe_bytes[SENTINEL_LEN];
 };
 
 /*
@@ -160,7 +177,6 @@ struct shared_range {
 enum {
 	SENTINELS = 64,		/* the first HEAD_SENTINELS are the head of the image */
 	HEAD_SENTINELS = 16,
-	SENTINEL_LEN = 4096,
 	GUARDS = 256,
 };
 
@@ -202,6 +218,7 @@ struct sftp_watch {
 	enum watch_state state;
 	struct ctl lock, space;
 	bool space_asked;
+	int64_t asked_ms;	/* for the lock */
 	struct sftp_handle handle;
 	char text[LOCK_LINE_MAX + 1];
 };
@@ -217,6 +234,8 @@ struct sftp_dev {
 	unsigned want_channels;
 	int64_t timeout_ms;	/* 0: for ever */
 	int64_t deadline_ms;
+	int64_t hung_ms;	/* how long the server may owe an fsync; 0: for ever */
+	int64_t due_ms;		/* and any other answer, when nothing else is under way */
 	size_t buffer_len;
 	enum sftp_lock_mode lock_mode;
 	void (*notify)(void *arg, enum sftp_state state, const char *line);
@@ -250,6 +269,7 @@ struct sftp_dev {
 	int64_t guard_until_ms;	/* 0: no guard */
 	int64_t guard_check_ms;	/* next one */
 	bool guard_last;	/* somebody waits for the look before the end */
+	bool guard_missed;	/* he did not wait until it was over */
 	uint64_t look_no;	/* of the last one */
 	struct ahead_track tracks[AHEAD_TRACKS];
 	uint64_t clock;		/* of tracks */
@@ -269,6 +289,7 @@ struct sftp_dev {
 	uint64_t free_len;	/* bytes the server's file system has left for us */
 
 	/* [io] */
+	struct look *look;	/* of sftp_guard.c, under way; or NULL */
 	struct sftp_watch watch;
 	struct sftp_chan chans[STREAM_MAX_CHANNELS];
 	struct list flights;
@@ -280,8 +301,13 @@ struct sftp_dev {
 	size_t write_out;	/* the channels' together */
 	struct sftp_window window;
 	bool syncing;		/* an fsync is in flight */
+	int64_t round_ms;	/* of the last round while connected */
+	int64_t up_ms;		/* sum of all rounds: time during which we sent and listened */
+	int64_t sync_ms;	/* the same with an fsync in flight, since one was answered */
 	bool disordered;	/* the server has overtaken: fsyncs wait for all answers */
 	unsigned sync_chan;	/* where the last fsync or the writes before the next one went */
+	bool sync_pinned;	/* an fsync has failed on channel sync_pin of this connection */
+	unsigned sync_pin;
 	uint64_t sync_no;	/* of the last fsync sent, and its sync_acks */
 	uint64_t sync_acks;
 	unsigned patience;	/* doublings of the deadline while it is */
@@ -300,6 +326,7 @@ struct sftp_dev {
 	uint64_t lock_beat;
 	char lock_line[LOCK_LINE_MAX];	/* what the file says */
 	char lock_id[33];	/* ours */
+	bool lock_stands;	/* the last beat was answered with an error */
 	bool lock_ours;		/* was taken: after every loss it has to be ours */
 	int64_t lock_ok_ms;	/* when it was certainly ours: the last beat answered was sent */
 	int sink_err;		/* what a callback of the stream found */
@@ -367,6 +394,8 @@ int req_ctl(struct sftp_dev *dev, unsigned chan, struct sftp_enc *head, const vo
 int req_peek(struct sftp_dev *dev, unsigned chan, const struct sftp_handle *h, uint64_t off,
 	     void *dest, uint32_t len, struct ctl *ctl);
 bool req_slot_free(const struct sftp_chan *ch);
+/* Something in flight is older than any line and any disk explain. */
+bool req_overdue(const struct sftp_dev *dev);
 /* Gives the stream what it takes. */
 int req_flush(struct sftp_dev *dev);
 void req_sink_data(void *arg, unsigned chan, const void *buf, size_t len);
@@ -414,6 +443,11 @@ int ident_begin(struct sftp_dev *dev, struct ident_probe **ret);
 int ident_end(struct sftp_dev *dev, struct ident_probe *ip);
 /* All its requests are answered; nothing is learned. */
 int ident_wait(struct sftp_dev *dev, struct ident_probe *ip);
+/* A further channel's file is open: asks for its size and for bytes that are known, or will be
+ * when the first connection is UP. Returns the state that follows. */
+enum chan_state ident_chan_begin(struct sftp_dev *dev, struct sftp_chan *ch);
+/* Judges a PROBING channel, when the answers are there. Returns its state; REFUSED was said. */
+enum chan_state ident_chan_end(struct sftp_dev *dev, struct sftp_chan *ch);
 /* After ident_end or _wait, or when the requests have been abandoned. NULL is fine. */
 void ident_free(struct ident_probe *probe);
 void ident_written_locked(struct sftp_dev *dev, const uint8_t *bytes, uint32_t len, uint64_t off)
@@ -429,13 +463,19 @@ void guard_begin_locked(struct sftp_dev *dev, int64_t outage_ms) REQUIRES(dev->l
 void guard_lost_locked(struct sftp_dev *dev, const struct req *req) REQUIRES(dev->lock);
 bool guard_covers_locked(const struct sftp_dev *dev, uint64_t off, uint64_t len)
 	REQUIRES(dev->lock);
-/* Reads guarded ranges again when it is time; what is not as it should be becomes DIRTY. */
-int guard_run(struct sftp_dev *dev);
+/* Goes on with a look at guarded ranges, or begins one when it is time; never waits. What is
+ * not as it should be becomes DIRTY. Returns the milliseconds until it wants to be called. */
+int64_t guard_run(struct sftp_dev *dev);
 /*
- * The device is about to be closed: waits until the I/O thread has looked once more, and what
- * that put right is durable. -EIO: the device failed meanwhile.
+ * The device is about to be closed: the I/O thread looks once more, and this waits until what
+ * that put right is durable; for the look not longer than some seconds, and not at all without
+ * a connection. -EIO: something was put right, and the device failed before it was durable.
  */
 int guard_finish(struct sftp_dev *dev);
+/* The I/O thread's last word: says if that look was not finished. */
+void guard_end(struct sftp_dev *dev);
+/* When no request is in flight any more. */
+void guard_free(struct sftp_dev *dev);
 
 /* sftp_lock.c */
 /* Asks for the lock, so that the answer comes with others. */
@@ -450,11 +490,33 @@ void lockfile_undo(struct sftp_dev *dev);
 int lockfile_beat(struct sftp_dev *dev);
 /* A beat that was sent then has been answered well. */
 void lockfile_beaten(struct sftp_dev *dev, int64_t sent_ms);
+/* One has been answered with an error. */
+void lockfile_not_beaten(struct sftp_dev *dev);
+/* What the file said some time after asked_ms. */
+void lockfile_seen(struct sftp_dev *dev, const char *text, int64_t asked_ms);
 /* For so long no beat was answered that somebody may have taken it: nothing may be written. */
 bool lockfile_expired(const struct sftp_dev *dev);
 void lockfile_drop(struct sftp_dev *dev);
 /* The text of a lock file names somebody else. */
 bool lockfile_is_others(const struct sftp_dev *dev, const char *text);
+
+/* sftp_owner.c */
+struct owner {
+	char id[33], host[65], boot[37], pidns[24];
+	long pid;
+	unsigned long long started;	/* in ticks since boot; tells a pid used again */
+};
+
+enum owner_life { LIFE_DEAD, LIFE_ALIVE, LIFE_UNKNOWN };
+
+/* This process, with an id that no other has. */
+void owner_self(struct owner *ret);
+/* A whole lock file: padded, with a newline, not terminated. */
+void owner_print(const struct owner *o, uint64_t beat, char line[LOCK_LINE_MAX]);
+/* text: terminated. False: it is not a lock of this kind. */
+bool owner_parse(const char *text, struct owner *ret);
+/* UNKNOWN unless it was a process of this machine's name space for processes. */
+enum owner_life owner_life(const struct owner *o);
 
 /* sftp_watch.c */
 /* Asks what is not being asked. */

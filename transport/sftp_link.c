@@ -21,9 +21,7 @@ enum {
 	SUSPECT_MS = 3000,
 	SLEPT_MS = 2000,	/* a jump of the clock that is a sleep */
 	CLOSE_MS = 3000,
-	STALL = 4,		/* deadlines that one of several server processes may be silent */
 	PATIENCE_MAX = 5,
-	HOPELESS = 8,		/* losses, and timeout_ms, that a caller may wait through */
 };
 
 static int64_t clock_us(clockid_t id)
@@ -155,7 +153,8 @@ int link_version(struct sftp_chan *ch, const struct sftp_version *version)
 	return req_ctl(dev, ch->nr, &e, NULL, 0, &ch->open);
 }
 
-/* Channels whose file has been opened can work. The first one's failure is for log_in(). */
+/* Channels whose file has been opened, and is the right one, can work. The first one's failure is
+ * for log_in(). */
 static void settle_channels(struct sftp_dev *dev)
 {
 	unsigned ready = 0;
@@ -166,7 +165,10 @@ static void settle_channels(struct sftp_dev *dev)
 		if (ch->state == CHAN_OPENING && ch->open.done && !ch->open.err &&
 		    ch->open.reply.type == SSH_FXP_HANDLE) {
 			ch->handle = ch->open.reply.handle;
-			ch->state = CHAN_READY;
+			ch->probes = ch->probe_nr = 0;
+			ch->state = i ? ident_chan_begin(dev, ch) : CHAN_READY;
+		} else if (ch->state == CHAN_PROBING) {
+			ch->state = ident_chan_end(dev, ch);
 		}
 		ready += ch->state == CHAN_READY;
 	}
@@ -300,10 +302,12 @@ static void connected(struct sftp_dev *dev)
 		guard_begin_locked(dev, outage);
 	mutex_unlock(&dev->lock);
 	dev->reached = true;
-	dev->heard_ms = now;
+	dev->heard_ms = dev->round_ms = now;
 	dev->beat_ms = now + MIN(HEARTBEAT_MS, dev->deadline_ms);
 	dev->backoff_ms = 0;
 	dev->suspect = false;
+	/* What they have to show is known now. */
+	settle_channels(dev);
 	watch_begin(dev);
 	if (again)
 		link_set_state(dev, dev->broken ? SFTP_BROKEN : SFTP_UP,
@@ -353,6 +357,24 @@ static bool is_hopeless_locked(const struct sftp_dev *dev) REQUIRES(dev->lock)
 	return false;
 }
 
+/* Without an answer to an fsync the server may be as lively as it likes. */
+static bool is_hung(const struct sftp_dev *dev)
+{
+	return dev->hung_ms && dev->sync_ms >= dev->hung_ms;
+}
+
+static void give_up(struct sftp_dev *dev)
+{
+	if (is_hung(dev))
+		link_set_state(dev, SFTP_FAILED, "the server answers, but has not synced the image "
+			       "to its disk for %lld s: given up; all input and output fails from "
+			       "now on", (long long)dev->sync_ms / 1000);
+	else
+		link_set_state(dev, SFTP_FAILED, "one answer that somebody waits for did not come, "
+			       "through several connections: given up; all input and output fails "
+			       "from now on");
+}
+
 static void lost(struct sftp_dev *dev, int err)
 {
 	bool is_hopeless;
@@ -369,18 +391,17 @@ static void lost(struct sftp_dev *dev, int err)
 		dev->lost_ms = boot_ms();
 	if (!dev->broken)
 		wlog_resend(&dev->log);
-	dev->losses++;
+	dev->losses += err == -ETIME ? OVERDUE_LOSSES : 1;
 	is_hopeless = is_hopeless_locked(dev);
 	mutex_unlock(&dev->lock);
-	if (is_hopeless) {
-		link_set_state(dev, SFTP_FAILED, "the connection was lost %d times while somebody "
-			       "waited for one answer: given up; all input and output fails from "
-			       "now on", HOPELESS);
+	if (is_hopeless || is_hung(dev)) {
+		give_up(dev);
 		return;
 	}
 	plan_attempt(dev);
 	link_set_state(dev, SFTP_LOST, "the connection is lost: %s%s",
 		       err == -ETIMEDOUT ? "the server has been silent for too long" :
+		       err == -ETIME ? "the server owes an answer for too long" :
 		       err == -EPROTO ? "an answer that SFTP does not allow" :
 		       err == -ENOLCK ? "its lock was not renewed in time" :
 		       err == -ESTALE ? "its lock was taken away" : how,
@@ -466,6 +487,17 @@ static int64_t silence_end(const struct sftp_dev *dev)
 	return end;
 }
 
+/* A round that took long is one of a process that was stopped, or of a machine that slept. */
+static void count_time(struct sftp_dev *dev, int64_t now)
+{
+	int64_t step = MIN(now - dev->round_ms, (int64_t)2 * POLL_MS);
+
+	dev->round_ms = now;
+	dev->up_ms += step;
+	if (dev->syncing)
+		dev->sync_ms += step;
+}
+
 /* What time asks for. Returns how long to wait, or -errno: the connection is not to be used. */
 static int64_t keep_time(struct sftp_dev *dev)
 {
@@ -474,6 +506,11 @@ static int64_t keep_time(struct sftp_dev *dev)
 	notice_sleep(dev);
 	if (watch_run(dev))
 		return -ESTALE;
+	count_time(dev, now);
+	if (is_hung(dev))
+		return -ETIMEDOUT;
+	if (now >= dev->beat_ms && req_overdue(dev))
+		return -ETIME;
 	if (now >= dev->beat_ms && beat(dev))
 		return -EIO;
 	wait = dev->beat_ms - now;
@@ -488,20 +525,15 @@ static int64_t keep_time(struct sftp_dev *dev)
 /* UP or BROKEN: one round. */
 static int serve(struct sftp_dev *dev)
 {
-	int64_t wait;
-	int err;
+	int64_t guard_wait = guard_run(dev), wait = keep_time(dev);
 
-	err = guard_run(dev);
-	if (err)
-		return err;
-	wait = keep_time(dev);
 	if (wait < 0)
 		return (int)wait;
 	mutex_lock(&dev->lock);
 	sched_run_locked(dev);
 	dev->sleeping = true;
 	mutex_unlock(&dev->lock);
-	return link_step(dev, wait);
+	return link_step(dev, MIN(wait, guard_wait));
 }
 
 /* Nothing left to do but to be closed. */
@@ -538,6 +570,7 @@ void *link_main(void *arg)
 				lost(dev, err);
 		}
 	}
+	guard_end(dev);
 	if (dev->state == SFTP_UP || dev->state == SFTP_BROKEN)
 		lockfile_drop(dev);
 	link_end(dev);

@@ -7,14 +7,12 @@
  * rewritten with every heartbeat. A lock is dead when its owner ran on this machine, since
  * its last start, and is gone; or when its counter stood still for SFTP_LOCK_WATCH_S while
  * we looked. No clocks are compared. Taking over is: move the dead file aside, see that it is
- * the one that was judged and not a new one, create, wait, look again. Of two that do it at
- * once one wins, and the other one sees that, however late its requests arrive.
+ * the one that was judged and not a new one, create, wait, look again. The name itself is never
+ * removed, unless the user says break: between any look at it and a REMOVE another taker may
+ * have put his lock there. So of two that do it at once one wins, and the other one sees that,
+ * however late its requests arrive; where a server cannot rename nobody takes over.
  */
-#include <signal.h>
 #include <stdio.h>
-#include <sys/random.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "sftp_int.h"
 
@@ -27,108 +25,6 @@ enum {
 
 /* What read_lock() finds instead of bytes. */
 enum { LOCK_NONE = -1, LOCK_HIDDEN = -2 };
-
-struct owner {
-	char id[33], host[65], boot[37], pidns[24];
-	long pid;
-	unsigned long long started;	/* in ticks since boot; tells a pid used again */
-};
-
-static void read_line(const char *path, char *buf, size_t len)
-{
-	FILE *f = fopen(path, "re");
-
-	buf[0] = '\0';
-	if (f && fgets(buf, (int)len, f))
-		buf[strcspn(buf, " \n")] = '\0';
-	if (f)
-		fclose(f);
-	if (!buf[0])
-		snprintf(buf, len, "?");
-}
-
-/* Field 22 of stat; 0 if there is no such process. */
-static unsigned long long start_of(long pid)
-{
-	char path[40], text[512] = "", *p;
-	unsigned long long started = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
-	f = fopen(path, "re");
-	if (!f)
-		return 0;
-	if (fgets(text, sizeof(text), f) && (p = strrchr(text, ')'))) {
-		for (int i = 0; i < 20 && p; i++)
-			p = strchr(p + 1, ' ');
-		if (p)
-			started = strtoull(p, NULL, 10);
-	}
-	fclose(f);
-	return started;
-}
-
-static void who_we_are(struct owner *me)
-{
-	uint8_t rnd[16] = { 0 };
-	ssize_t n;
-
-	*me = (struct owner){ .pid = getpid() };
-	if (getrandom(rnd, sizeof(rnd), 0) != sizeof(rnd))
-		memcpy(rnd, &(int64_t){ boot_us() }, sizeof(int64_t));
-	for (size_t i = 0; i < sizeof(rnd); i++)
-		snprintf(me->id + 2 * i, 3, "%02x", rnd[i]);
-	read_line("/proc/sys/kernel/hostname", me->host, sizeof(me->host));
-	read_line("/proc/sys/kernel/random/boot_id", me->boot, sizeof(me->boot));
-	n = readlink("/proc/self/ns/pid", me->pidns, sizeof(me->pidns) - 1);
-	if (n <= 0)
-		snprintf(me->pidns, sizeof(me->pidns), "?");
-	me->started = start_of(me->pid);
-}
-
-static void write_line(struct sftp_dev *dev, const struct owner *me)
-{
-	int n = snprintf(dev->lock_line, sizeof(dev->lock_line),
-			 "fuse4fs-lock 1 beat=%016llx id=%s host=%s boot=%s pidns=%s pid=%ld "
-			 "started=%llu", (unsigned long long)dev->lock_beat, me->id, me->host,
-			 me->boot, me->pidns, me->pid, me->started);
-
-	memset(dev->lock_line + n, ' ', sizeof(dev->lock_line) - n);
-	dev->lock_line[sizeof(dev->lock_line) - 1] = '\n';
-}
-
-/* False: not a lock of ours; text is terminated. */
-static bool parse(const char *text, struct owner *ret)
-{
-	char pid[12], started[24];
-
-	*ret = (struct owner){ .pid = 0 };
-	if (sscanf(text, "fuse4fs-lock 1 beat=%*16[0-9a-f] id=%32[0-9a-f] host=%64[!-~] "
-		      "boot=%36[!-~] pidns=%23[!-~] pid=%11[0-9] started=%23[0-9]",
-		      ret->id, ret->host, ret->boot, ret->pidns, pid, started) != 6)
-		return false;
-	ret->pid = strtol(pid, NULL, 10);
-	ret->started = strtoull(started, NULL, 10);
-	return true;
-}
-
-enum life { DEAD, ALIVE, UNKNOWN };
-
-static enum life life_of(const struct owner *o)
-{
-	unsigned long long started;
-	struct owner me;
-
-	who_we_are(&me);
-	if (strcmp(o->boot, me.boot) != 0 || strcmp(o->pidns, me.pidns) != 0 || o->boot[0] == '?' ||
-	    o->pid <= 0)
-		return UNKNOWN;
-	started = start_of(o->pid);
-	if (started == o->started)
-		return ALIVE;
-	/* Processes of other users may be hidden in /proc. */
-	return started || (kill((pid_t)o->pid, 0) < 0 && errno == ESRCH) ? DEAD : UNKNOWN;
-}
 
 /* A request by name; the answer in *ctl. */
 static int call(struct sftp_dev *dev, struct sftp_enc *e, struct ctl *ctl)
@@ -173,7 +69,7 @@ static int remove_lock(struct sftp_dev *dev)
 	return remove_path(dev, dev->lock_path);
 }
 
-/* Losses are returned; *ret_len < 0: LOCK_NONE, or it is there but we may not read it. */
+/* Losses are returned; *ret_len < 0: LOCK_NONE, or it may be there and cannot be read. */
 static int read_path(struct sftp_dev *dev, const char *path, char *text, int *ret_len)
 {
 	struct sftp_handle h;
@@ -184,7 +80,7 @@ static int read_path(struct sftp_dev *dev, const char *path, char *text, int *re
 	err = open_path(dev, path, SSH_FXF_READ, &ctl);
 	if (err)
 		return err;
-	if (ctl.err == -EACCES)
+	if (ctl.err && ctl.status != SSH_FX_NO_SUCH_FILE)
 		*ret_len = LOCK_HIDDEN;
 	if (ctl.err || ctl.reply.type != SSH_FXP_HANDLE)
 		return 0;
@@ -204,20 +100,23 @@ static int read_lock(struct sftp_dev *dev, char *text, int *ret_len)
 	return read_path(dev, dev->lock_path, text, ret_len);
 }
 
-int lockfile_beat(struct sftp_dev *dev)
+/* ctl: who waits for the answer, or NULL. */
+static int write_lock(struct sftp_dev *dev, struct ctl *ctl)
 {
 	struct sftp_enc e = req_head();
 	char digits[17];
-	int err;
 
 	/* The last line may still be on its way: it is changed only when it was answered. */
 	snprintf(digits, sizeof(digits), "%016llx", (unsigned long long)++dev->lock_beat);
 	memcpy(strstr(dev->lock_line, "beat=") + 5, digits, 16);
 	sftp_enc_write(&e, 0, &dev->lock_handle, 0, LOCK_LINE_MAX);
-	dev->beating = true;
-	err = req_ctl(dev, 0, &e, dev->lock_line, LOCK_LINE_MAX, NULL);
-	dev->beating = !err;
+	return req_ctl(dev, 0, &e, dev->lock_line, LOCK_LINE_MAX, ctl);
+}
+
+int lockfile_beat(struct sftp_dev *dev)
+{
 	/* No slot: a later beat will have one. */
+	dev->beating = !write_lock(dev, NULL);
 	return 0;
 }
 
@@ -231,6 +130,28 @@ static void set_locked(struct sftp_dev *dev, bool locked)
 void lockfile_beaten(struct sftp_dev *dev, int64_t sent_ms)
 {
 	dev->lock_ok_ms = MAX(dev->lock_ok_ms, sent_ms);
+	dev->lock_stands = false;
+}
+
+void lockfile_not_beaten(struct sftp_dev *dev)
+{
+	if (!dev->lock_stands)
+		link_warn(dev, "the lock file cannot be written (is the disk there full?): another "
+			  "mount may take it over when it has seen that for %d s; make room there",
+			  SFTP_LOCK_WATCH_S);
+	dev->lock_stands = true;
+}
+
+/*
+ * A lock that cannot be renewed is ours for as long as it says so: to stop would help nobody. But
+ * who takes it over is noticed only at the next look, not before he may write.
+ */
+void lockfile_seen(struct sftp_dev *dev, const char *text, int64_t asked_ms)
+{
+	struct owner o;
+
+	if (dev->lock_stands && owner_parse(text, &o) && !strcmp(o.id, dev->lock_id))
+		dev->lock_ok_ms = MAX(dev->lock_ok_ms, asked_ms);
 }
 
 bool lockfile_expired(const struct sftp_dev *dev)
@@ -255,24 +176,48 @@ static int sync_lock(struct sftp_dev *dev)
 
 enum { LOCK_CREATE = SSH_FXF_READ | SSH_FXF_WRITE | SSH_FXF_CREAT | SSH_FXF_EXCL };
 
+/* An empty file would be a lock that names nobody and cannot be renewed. */
+static int not_written(struct sftp_dev *dev, uint32_t status)
+{
+	int err = remove_lock(dev);
+
+	if (err)
+		return err;
+	return link_explain(dev, status == SSH_FX_FAILURE ? -ENOSPC : -EIO,
+			    "cannot be locked, as %s cannot be written%s; or mount with -o lock=none",
+			    dev->lock_path, status == SSH_FX_FAILURE ?
+			    ": if the disk or quota there is full, make room" : "");
+}
+
 /* The file was made, if dev->lock_open says so: writes who we are. */
 static int created(struct sftp_dev *dev)
 {
 	const struct ctl *open = &dev->lock_open;
 	struct owner me;
+	struct ctl ctl;
+	int64_t start = boot_ms();
 	int err;
 
 	if (open->err || open->reply.type != SSH_FXP_HANDLE)
 		return 0;
-	who_we_are(&me);
+	owner_self(&me);
 	memcpy(dev->lock_id, me.id, sizeof(dev->lock_id));
-	write_line(dev, &me);
+	owner_print(&me, dev->lock_beat, dev->lock_line);
 	dev->lock_handle = open->reply.handle;
+	err = write_lock(dev, &ctl);
+	if (!err)
+		err = sync_lock(dev);
+	if (!err)
+		err = link_wait(dev, &ctl);
+	if (err)
+		return err;
+	if (ctl.err)
+		return not_written(dev, ctl.status);
 	dev->lock_ours = true;
-	dev->lock_ok_ms = boot_ms();
+	dev->lock_stands = false;
+	dev->lock_ok_ms = start;
 	set_locked(dev, true);
-	err = lockfile_beat(dev);
-	return err ? err : sync_lock(dev);
+	return 0;
 }
 
 /* 0 with dev->locked set, or not when somebody else has it; -errno a loss. */
@@ -308,7 +253,8 @@ static int pause_ms(struct sftp_dev *dev, int64_t ms)
 	return 0;
 }
 
-/* Does the file change while we look? -EBUSY it does; 0 it did not, or it has gone. */
+/* Does the file change while we look? -EBUSY it does, or cannot be read any more; 0 it did not;
+ * 1 it has gone. */
 static int watch(struct sftp_dev *dev, const char *first, const struct owner *o, bool known)
 {
 	int64_t end = boot_ms() + SFTP_LOCK_WATCH_S * 1000;
@@ -323,9 +269,9 @@ static int watch(struct sftp_dev *dev, const char *first, const struct owner *o,
 			err = read_lock(dev, text, &len);
 		if (err)
 			return err;
-		if (len < 0)
-			return 0;
-		if (strcmp(text, first) != 0)
+		if (len == LOCK_NONE)
+			return 1;
+		if (len == LOCK_HIDDEN || strcmp(text, first) != 0)
 			return say_busy(dev, known ? o : NULL);
 	}
 	return 0;
@@ -339,7 +285,25 @@ static int move(struct sftp_dev *dev, const char *from, const char *to, struct c
 	return call(dev, &e, ctl);
 }
 
-/* Removes the lock that was judged, `first`; -EBUSY it is another one now. */
+/* There is nothing to rename any more; or there is, and it may be a lock made this moment. */
+static int not_moved(struct sftp_dev *dev, uint32_t status)
+{
+	char text[LOCK_LINE_MAX];
+	int err = 0, len = LOCK_NONE;
+
+	if (status != SSH_FX_NO_SUCH_FILE)
+		err = read_lock(dev, text, &len);
+	if (err || len == LOCK_NONE)
+		return err;
+	if (dev->lock_mode == SFTP_LOCK_BREAK)
+		return remove_lock(dev);
+	return link_explain(dev, -EBUSY, "is locked by a mount that has died, and the server cannot "
+			    "rename %s: remove that file, or mount with -o lock=break",
+			    dev->lock_path);
+}
+
+/* Removes the lock that was judged, `first`; -EBUSY it is another one now, or cannot be told
+ * from another one. No error: the name is free, or somebody else has just made his lock. */
 static int remove_judged(struct sftp_dev *dev, const char *first)
 {
 	char text[LOCK_LINE_MAX] = "", aside[SFTP_PATH_MAX];
@@ -347,48 +311,62 @@ static int remove_judged(struct sftp_dev *dev, const char *first)
 	struct ctl ctl;
 	int err, len;
 
-	who_we_are(&me);
+	owner_self(&me);
 	if (snprintf(aside, sizeof(aside), "%s.%.8s", dev->lock_path, me.id) >= (int)sizeof(aside))
 		return -ENAMETOOLONG;
 	err = move(dev, dev->lock_path, aside, &ctl);
 	if (err)
 		return err;
-	/* It is gone, or the server cannot rename. */
 	if (ctl.err)
-		return remove_lock(dev);
+		return not_moved(dev, ctl.status);
 	err = read_path(dev, aside, text, &len);
 	if (err)
 		return err;
 	if (dev->lock_mode == SFTP_LOCK_BREAK || (len >= 0 && !strcmp(text, first)))
 		return remove_path(dev, aside);
 	err = move(dev, aside, dev->lock_path, &ctl);
-	return err ? err : say_busy(dev, parse(text, &o) ? &o : NULL);
+	return err ? err : say_busy(dev, owner_parse(text, &o) ? &o : NULL);
 }
 
+/* Another taker's file, or the server does not let us make one. */
+static int say_not_made(struct sftp_dev *dev)
+{
+	char text[LOCK_LINE_MAX];
+	struct owner o;
+	int len, err = read_lock(dev, text, &len);
+
+	if (err)
+		return err;
+	if (len > 0 && owner_parse(text, &o))
+		return say_busy(dev, &o);
+	return link_explain(dev, -EBUSY, "is locked, and %s cannot be replaced", dev->lock_path);
+}
+
+/* first: the dead lock, NULL when the name is free already. */
 static int take_over(struct sftp_dev *dev, const char *first)
 {
 	char text[LOCK_LINE_MAX];
 	struct owner now;
-	int err, len;
+	int err = 0, len;
 
-	err = remove_judged(dev, first);
+	if (first)
+		err = remove_judged(dev, first);
 	if (!err)
 		err = create(dev);
 	if (err)
 		return err;
 	if (!dev->locked)
-		return link_explain(dev, -EBUSY, "is locked, and %s cannot be replaced",
-				    dev->lock_path);
+		return say_not_made(dev);
 	err = pause_ms(dev, SETTLE_MS);
 	if (!err)
 		err = read_lock(dev, text, &len);
 	if (err)
 		return err;
-	if (len > 0 && parse(text, &now) && !strcmp(now.id, dev->lock_id))
+	if (len > 0 && owner_parse(text, &now) && !strcmp(now.id, dev->lock_id))
 		return 0;
 	dev->lock_ours = false;
 	set_locked(dev, false);
-	return say_busy(dev, len > 0 && parse(text, &now) ? &now : NULL);
+	return say_busy(dev, len > 0 && owner_parse(text, &now) ? &now : NULL);
 }
 
 /* Somebody's lock is there. */
@@ -396,8 +374,8 @@ static int judge(struct sftp_dev *dev, bool *ret_may_end)
 {
 	char text[LOCK_LINE_MAX] = "";
 	struct owner o;
-	enum life life;
-	bool known;
+	enum owner_life life;
+	bool known, gone = false;
 	int err, len;
 
 	err = read_lock(dev, text, &len);
@@ -414,17 +392,18 @@ static int judge(struct sftp_dev *dev, bool *ret_may_end)
 			  "from a second mount");
 		return 0;
 	}
-	known = parse(text, &o);
-	life = known ? life_of(&o) : UNKNOWN;
-	*ret_may_end = life == ALIVE;
-	if (dev->lock_mode != SFTP_LOCK_BREAK && life == ALIVE)
+	known = owner_parse(text, &o);
+	life = known ? owner_life(&o) : LIFE_UNKNOWN;
+	*ret_may_end = life == LIFE_ALIVE;
+	if (dev->lock_mode != SFTP_LOCK_BREAK && life == LIFE_ALIVE)
 		return say_busy(dev, known ? &o : NULL);
-	if (dev->lock_mode != SFTP_LOCK_BREAK && life == UNKNOWN) {
+	if (dev->lock_mode != SFTP_LOCK_BREAK && life == LIFE_UNKNOWN) {
 		err = watch(dev, text, &o, known);
-		if (err)
+		if (err < 0)
 			return err;
+		gone = err == 1;
 	}
-	return take_over(dev, text);
+	return take_over(dev, gone ? NULL : text);
 }
 
 static int take_first(struct sftp_dev *dev, bool *ret_late)
@@ -459,7 +438,7 @@ static int look(struct sftp_dev *dev)
 	int err, len;
 
 	err = read_lock(dev, text, &len);
-	if (!err && len > 0 && parse(text, &o) && life_of(&o) != DEAD)
+	if (!err && len > 0 && owner_parse(text, &o) && owner_life(&o) != LIFE_DEAD)
 		link_warn(dev, "host %s, process %ld has it mounted for writing; what is read here "
 			  "may be inconsistent", o.host, o.pid);
 	return err;
@@ -487,9 +466,11 @@ static int take_again(struct sftp_dev *dev)
 		return err || dev->locked ? err :
 		       link_explain(dev, -EIO, "the lock file cannot be made again");
 	}
+	if (len == LOCK_HIDDEN)
+		return link_explain(dev, -EIO, "the lock file cannot be read");
 	/* Without a name in it, it is ours: its bytes were never synced, and a server that
 	 * crashed may have kept the file alone. Whoever takes it over looks again. */
-	if (parse(text, &o) && strcmp(o.id, dev->lock_id) != 0)
+	if (owner_parse(text, &o) && strcmp(o.id, dev->lock_id) != 0)
 		return link_explain(dev, -ESTALE, "the lock file is not ours any more");
 	err = open_lock(dev, SSH_FXF_READ | SSH_FXF_WRITE, &ctl);
 	if (err)
@@ -547,7 +528,7 @@ bool lockfile_is_others(const struct sftp_dev *dev, const char *text)
 	struct owner o;
 
 	/* Bytes that make no sense may be half a line of ours. */
-	return parse(text, &o) && strcmp(o.id, dev->lock_id) != 0;
+	return owner_parse(text, &o) && strcmp(o.id, dev->lock_id) != 0;
 }
 
 void lockfile_drop(struct sftp_dev *dev)
@@ -558,7 +539,7 @@ void lockfile_drop(struct sftp_dev *dev)
 
 	if (!dev->locked)
 		return;
-	if (read_lock(dev, text, &len) == 0 && len > 0 && parse(text, &o) &&
+	if (read_lock(dev, text, &len) == 0 && len > 0 && owner_parse(text, &o) &&
 	    !strcmp(o.id, dev->lock_id))
 		remove_lock(dev);
 }

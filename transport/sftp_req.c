@@ -8,7 +8,10 @@
  */
 #include "sftp_int.h"
 
-enum { IOVS = 64 };
+enum {
+	IOVS = 64,
+	SLOWEST = 4,		/* bytes a millisecond: a line that is still in use */
+};
 
 struct req *req_new(enum req_kind kind)
 {
@@ -55,6 +58,31 @@ static void count_write(struct sftp_chan *ch, uint32_t more, uint32_t less)
 	ch->dev->write_out += (size_t)more - less;
 }
 
+/* When an answer is overdue: what is asked for and written before it comes first. */
+static int64_t due(const struct sftp_dev *dev)
+{
+	size_t out = 0;
+
+	for (unsigned i = 0; i < dev->want_channels; i++)
+		out += dev->chans[i].read_out + dev->chans[i].write_out;
+	return dev->up_ms + dev->due_ms + (int64_t)(out / SLOWEST);
+}
+
+bool req_overdue(const struct sftp_dev *dev)
+{
+	for (unsigned i = 0; i < dev->want_channels; i++) {
+		const struct sftp_chan *ch = &dev->chans[i];
+
+		for (unsigned nr = 0; nr < SLOTS && ch->used; nr++) {
+			const struct req *req = ch->slot[nr];
+
+			if (req && req->kind != REQ_FSYNC && req->due_ms <= dev->up_ms)
+				return true;
+		}
+	}
+	return false;
+}
+
 void req_submit(struct sftp_dev *dev, unsigned chan, struct req *req)
 {
 	struct sftp_chan *ch = &dev->chans[chan];
@@ -77,6 +105,9 @@ void req_submit(struct sftp_dev *dev, unsigned chan, struct req *req)
 		ch->read_out += req->len;
 	else if (req->kind == REQ_WRITE)
 		count_write(ch, req->len, 0);
+	/* The rest of a short answer is due when all of it was. */
+	if (!req->due_ms)
+		req->due_ms = due(dev);
 	list_push(&ch->sending, &req->link);
 	if (req->kind <= REQ_WRITE && list_empty(&req->flight))
 		list_push(&dev->flights, &req->flight);
@@ -316,6 +347,21 @@ static void end_ctl(struct sftp_dev *dev, struct req *req, const struct sftp_rep
 	req_free(req);
 }
 
+/* The lock's have a payload. */
+static void end_beat(struct sftp_dev *dev, struct req *req, const struct sftp_reply *reply)
+{
+	dev->beating = false;
+	if (req->payload && reply->type == SSH_FXP_STATUS && reply->status == SSH_FX_OK)
+		lockfile_beaten(dev, req->sent_us / 1000);
+	else if (req->payload)
+		lockfile_not_beaten(dev);
+	mutex_lock(&dev->lock);
+	note_time(dev, req, 0);
+	mutex_unlock(&dev->lock);
+	unslot(dev, req);
+	req_free(req);
+}
+
 static int end_status(struct sftp_dev *dev, struct req *req, const struct sftp_reply *reply)
 {
 	bool is_eof = reply->status == SSH_FX_EOF;
@@ -366,14 +412,7 @@ static int on_packet(void *arg, const uint8_t *body, size_t len)
 		return 0;
 	}
 	if (req->kind == REQ_BEAT) {
-		dev->beating = false;
-		if (req->payload && reply.type == SSH_FXP_STATUS && reply.status == SSH_FX_OK)
-			lockfile_beaten(dev, req->sent_us / 1000);
-		mutex_lock(&dev->lock);
-		note_time(dev, req, 0);
-		mutex_unlock(&dev->lock);
-		unslot(dev, req);
-		req_free(req);
+		end_beat(dev, req, &reply);
 		return 0;
 	}
 	return end_status(dev, req, &reply);
@@ -530,7 +569,7 @@ void req_abandon_all(struct sftp_dev *dev)
 	mutex_lock(&dev->lock);
 	for (unsigned i = 0; i < STREAM_MAX_CHANNELS; i++)
 		abandon_locked(dev, &dev->chans[i]);
-	dev->syncing = dev->beating = false;
+	dev->syncing = dev->beating = dev->sync_pinned = false;
 	window_reset(dev);
 	mutex_unlock(&dev->lock);
 }

@@ -96,12 +96,18 @@ static bool is_ordered(const struct sftp_dev *dev)
  * The channel for fsyncs, and for what little is written before one. The same one as long as
  * something is under way there; then the one with the least to read, for its server answers
  * one after the other. Not the express lane, if there is another. -1 none.
+ *
+ * A kernel reports a failed write-back once for every open file, and the others still have that
+ * before them when everything has been written again: after a failure all fsyncs of the
+ * connection go through the file that has reported it.
  */
 static int sync_lane(const struct sftp_dev *dev)
 {
 	const struct sftp_chan *last = &dev->chans[dev->sync_chan];
 	int best = -1;
 
+	if (dev->sync_pinned)
+		return ready(&dev->chans[dev->sync_pin]) ? (int)dev->sync_pin : -1;
 	if (ready(last) && (last->write_out || dev->syncing))
 		return (int)dev->sync_chan;
 	for (unsigned i = ahead_lane(dev); i < dev->want_channels; i++) {
@@ -470,12 +476,15 @@ static bool overtaken(const struct sftp_dev *dev)
 void sched_synced(struct sftp_dev *dev, const struct req *req, int err)
 {
 	dev->syncing = false;
+	dev->sync_ms = 0;
 	dev->disordered |= overtaken(dev);
 	if (err == -EOPNOTSUPP && dev->allow_nofsync) {
 		dev->nofsync = true;
 		err = 0;
 	}
 	if (err) {
+		dev->sync_pinned = true;
+		dev->sync_pin = req->chan;
 		failed_once_more(dev, req, "sync the image to its disk", strerror(-err));
 		return;
 	}

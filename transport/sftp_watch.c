@@ -13,6 +13,7 @@ static int ask_lock(struct sftp_dev *dev)
 	struct sftp_enc e = req_head();
 	int err;
 
+	w->asked_ms = boot_ms();
 	sftp_enc_open(&e, 0, dev->lock_path, SSH_FXF_READ);
 	err = req_ctl(dev, 0, &e, NULL, 0, &w->lock);
 	w->state = err ? WATCH_IDLE : WATCH_OPENING;
@@ -82,6 +83,7 @@ static int judge_it(struct sftp_dev *dev)
 	sftp_enc_close(&e, 0, &w->handle);
 	(void)req_ctl(dev, 0, &e, NULL, 0, NULL);	/* the connection's end closes it, too */
 	w->text[len] = '\0';
+	lockfile_seen(dev, w->text, w->asked_ms);
 	return lockfile_is_others(dev, w->text) ? -ESTALE : 0;
 }
 

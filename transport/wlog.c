@@ -118,6 +118,7 @@ static void split(struct wlog *log, struct wlog_ext *ext, uint64_t at, struct wl
 	rest->state = ext->state;
 	rest->first_seq = ext->first_seq;
 	rest->ack_no = ext->ack_no;
+	rest->look_no = ext->look_no;
 	ext->r.len = head;
 	list_add_before(ext->link.next, &rest->link);
 	rmap_insert(&log->map, &rest->r);
@@ -336,10 +337,12 @@ void wlog_synced(struct wlog *log, uint64_t acks, uint64_t seq, wlog_keep_fn *ke
 	struct wlog_ext *ext;
 
 	while ((ext = first_of(&log->acked)) && ext->ack_no <= acks) {
-		if (keep(arg, ext))
-			set_state(log, ext, WLOG_KEPT);
-		else
+		if (!keep(arg, ext)) {
 			ext_drop(log, ext);
+			continue;
+		}
+		ext->look_no = 0;
+		set_state(log, ext, WLOG_KEPT);
 	}
 	log->synced_seq = MAX(log->synced_seq, seq);
 }

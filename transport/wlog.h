@@ -42,7 +42,7 @@ struct wlog_ext {
 	enum wlog_state state;
 	uint64_t first_seq;	/* of the oldest write inside */
 	uint64_t ack_no;	/* ACKED: grows with every ack */
-	uint64_t look_no;	/* KEPT: of the last look that saw it (sftp_guard.c) */
+	uint64_t look_no;	/* KEPT: of the last look that saw it since (sftp_guard.c), or 0 */
 };
 
 struct wlog {
