@@ -20,7 +20,7 @@
 enum {
 	GUARD_MIN_MS = 60 * 1000,
 	GUARD_EVERY_MS = 5 * 1000,
-	FINISH_MS = 10 * 1000,	/* the look before the end may take so long, or the deadline */
+	FINISH_MS = 10 * 1000,	/* the look before the end may take so long; silence ends it, too */
 	BATCH = 16,
 	PIECE_LEN = 32 * 1024,
 	BATCHES_A_SECOND = 4,	/* on a slow line: somebody may wait behind one */
@@ -306,12 +306,11 @@ int64_t guard_run(struct sftp_dev *dev)
 
 int guard_finish(struct sftp_dev *dev)
 {
-	int64_t wait_ms = MIN(dev->deadline_ms, (int64_t)FINISH_MS);
 	struct timespec until;
 	bool is_durable;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += (wait_ms + 999) / 1000;
+	until.tv_sec += FINISH_MS / 1000;
 	mutex_lock(&dev->lock);
 	if (!dev->guard_count || !dev->log.kept_len || sftp_dead(dev) || dev->broken) {
 		mutex_unlock(&dev->lock);
