@@ -170,6 +170,9 @@ static bool obey(struct watch *w)
 		reap(w);
 		if (n < 0 && errno == EINTR)
 			continue;
+		/* Nothing that is known of the server: its mount is left alone. */
+		if (n < 0 && errno != ECONNRESET)
+			return true;
 		if (n < (ssize_t)offsetof(struct request, text))
 			return false;
 		((char *)&r)[n] = '\0';

@@ -107,11 +107,11 @@ void op_fsync(fuse_req_t req, fuse_ino_t nodeid, int datasync, struct fuse_file_
 	if (!get_file(req, nodeid, fi, &f))
 		return;
 	loop_detach();
-	err = vfs_fsync(&f, datasync);
-	vfs_file_put(&f);
-	/* What failed before is told by this fsync. */
+	/* What failed before is told by this fsync; what fails from now on is not. */
 	if (ino_from_nodeid(&srv->vfs.ids, nodeid, &ino) == 0)
 		op_late_take(srv, ino);
+	err = vfs_fsync(&f, datasync);
+	vfs_file_put(&f);
 	op_reply_err(req, err);
 }
 

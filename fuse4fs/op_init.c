@@ -5,7 +5,8 @@
  * HANDLE_KILLPRIV_V2 is worth going behind libfuse 3.14's back for: without it the kernel
  * asks for security.capability before every write(2), a round trip per call. With it the
  * kernel remembers that there is none, and says in each request when set-user-ID must go.
- * SETXATTR_EXT says the same of an access control list that is set.
+ * SETXATTR_EXT says the same of an access control list that is set. DIRECT_IO_ALLOW_MMAP lets
+ * files be written past the page cache (chattr +S) and mapped all the same.
  */
 #include "op.h"
 
@@ -22,6 +23,8 @@ enum {
 	MAX_READAHEAD = 8 << 20,
 	/* Before 7.36 (Linux 5.17) cached writes did not clear set-user-ID under V2. */
 	KILLPRIV_V2_MINOR = 36,
+	/* FUSE_DIRECT_IO_ALLOW_MMAP, bit 36 of the flags: Linux 6.6, newer than some headers. */
+	DIRECT_IO_MMAP_2 = 1 << 4,
 };
 
 static uint32_t wanted(const struct server *srv)
@@ -80,6 +83,11 @@ void op_amend_init(struct server *srv, const struct fuse_in_header *in, struct f
 		out->flags &= ~(uint32_t)FUSE_PARALLEL_DIROPS;
 	else
 		out->flags |= offer->flags & FUSE_PARALLEL_DIROPS;
+	if ((offer->flags & FUSE_INIT_EXT) && (offer->flags2 & DIRECT_IO_MMAP_2)) {
+		out->flags |= FUSE_INIT_EXT;
+		out->flags2 |= DIRECT_IO_MMAP_2;
+		srv->direct_io_mmap = true;
+	}
 	if (offer->flags & FUSE_SETXATTR_EXT) {
 		out->flags |= FUSE_SETXATTR_EXT;
 		srv->setxattr_ext = true;

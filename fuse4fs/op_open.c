@@ -10,6 +10,12 @@
 
 #include <errno.h>
 
+/* Where the kernel keeps pages and what was written past them the same, and maps such files. */
+static bool bypasses_cache(const struct server *srv, uint64_t fh)
+{
+	return srv->direct_io_mmap && vfs_writes_through(fh);
+}
+
 void op_open(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
 {
 	const struct vfs_cred cred = op_cred(req);
@@ -36,7 +42,7 @@ void op_open(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
 	if (writes || opened.touched)
 		fuse_lowlevel_notify_inval_inode(srv->se, nodeid, -1, 0);
 	fi->fh = opened.fh;
-	fi->direct_io = opened.sync;
+	fi->direct_io = writes && bypasses_cache(srv, fi->fh);
 	fi->keep_cache = !opened.uncached;
 	fi->noflush = srv->opt->readonly;
 	if (fuse_reply_open(req, fi))
@@ -65,6 +71,7 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	}
 	/* The number may have been another file's. */
 	op_late_take(srv, e.ino);
+	fi->direct_io = bypasses_cache(srv, fi->fh);
 	fi->keep_cache = 1;
 	p = op_entry_param(srv, &e);
 	if (fuse_reply_create(req, &p, fi)) {

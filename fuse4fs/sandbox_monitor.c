@@ -39,8 +39,8 @@ static const char *const plain_calls[] = {
 	"brk", "clock_getres", "clock_gettime", "clock_gettime64", "close", "connect", "exit",
 	"exit_group", "fstat", "fstat64", "fstatfs", "futex", "futex_time64", "getpid", "getppid",
 	"getrandom", "gettid", "gettimeofday", "lseek", "_llseek", "madvise", "mremap", "munmap",
-	"newfstatat", "read", "recvfrom", "restart_syscall", "rseq", "rt_sigaction", "rt_sigprocmask",
-	"rt_sigreturn", "sendto", "set_robust_list", "sigreturn", "stat", "stat64", "statx", "syncfs",
+	"newfstatat", "read", "recv", "recvfrom", "restart_syscall", "rseq", "rt_sigaction",
+	"rt_sigprocmask", "rt_sigreturn", "send", "sendto", "set_robust_list", "sigreturn", "stat", "stat64", "statx", "syncfs",
 	"time", "umount2", "wait4", "waitpid", "write", "writev",
 };
 

@@ -68,6 +68,7 @@ struct server {
 	bool no_opendir;
 	struct op_listed listed;	/* [atomic] */
 	bool kill_suid;			/* the kernel says when to clear set-user-ID */
+	bool direct_io_mmap;		/* what bypasses the page cache can be mapped, and agrees with it */
 	bool setxattr_ext;		/* SETXATTR has flags: op_raw.c */
 	uint32_t proto_minor, max_write, max_readahead;
 	_Atomic uint64_t late[SERVER_LATE_SLOTS];	/* op_late.c */

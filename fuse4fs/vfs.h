@@ -122,7 +122,6 @@ int vfs_rename(struct vfs *v, uint32_t dir, const char *name, uint32_t newdir,
  */
 struct vfs_opened {
 	uint64_t fh;
-	bool sync;	/* writes shall be durable (chattr +S): the page cache must not take them */
 	bool uncached;	/* each read counts (strictatime): pages must not be kept */
 	bool touched;	/* the access time has changed */
 };
@@ -134,6 +133,9 @@ int vfs_create(struct vfs *v, uint32_t dir, const char *name, mode_t mode, int f
 /* O_TMPFILE: no name. */
 int vfs_tmpfile(struct vfs *v, uint32_t dir, mode_t mode, int flags,
 		const struct vfs_cred *cred, struct vfs_entry *ret, uint64_t *ret_fh);
+/* Its writes shall be durable when they return (chattr +S), so the page cache must not take them.
+ * What -o sync asks for the kernel does itself. */
+bool vfs_writes_through(uint64_t fh);
 /* True: no writer is left. */
 bool vfs_release(struct vfs *v, uint64_t fh, int flags);
 

@@ -90,9 +90,6 @@ int vfs_open_file(struct vfs *v, uint32_t ino, int flags, const struct vfs_cred 
 		inode_put(inode);
 		return err;
 	}
-	rwlock_read(&inode->lock);
-	o.sync = wants_write(flags) && inode_wants_sync(inode);
-	rwlock_read_unlock(&inode->lock);
 	count_as_read(v, inode, flags, &o);
 	*ret = o;
 	return 0;
@@ -146,6 +143,17 @@ int vfs_tmpfile(struct vfs *v, uint32_t dir, mode_t mode, int flags,
 	if (err)
 		inode_put(inode);
 	return err;
+}
+
+bool vfs_writes_through(uint64_t fh)
+{
+	struct inode *inode = fh_inode(fh);
+	bool is_set;
+
+	rwlock_read(&inode->lock);
+	is_set = inode->flags & EXT2_SYNC_FL;
+	rwlock_read_unlock(&inode->lock);
+	return is_set;
 }
 
 bool vfs_release(struct vfs *v, uint64_t fh, int flags)

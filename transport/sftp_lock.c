@@ -205,8 +205,12 @@ static int created(struct sftp_dev *dev)
 	owner_print(&me, dev->lock_beat, dev->lock_line);
 	dev->lock_handle = open->reply.handle;
 	err = write_lock(dev, &ctl);
-	if (!err)
+	if (!err) {
 		err = sync_lock(dev);
+		/* Nothing may be on its way to what is on this stack. */
+		if (err)
+			link_end(dev);
+	}
 	if (!err)
 		err = link_wait(dev, &ctl);
 	if (err)

@@ -73,6 +73,9 @@ bool req_overdue(const struct sftp_dev *dev)
 	for (unsigned i = 0; i < dev->want_channels; i++) {
 		const struct sftp_chan *ch = &dev->chans[i];
 
+		/* What is behind an fsync there waits for it. */
+		if (dev->syncing && i == dev->sync_chan)
+			continue;
 		for (unsigned nr = 0; nr < SLOTS && ch->used; nr++) {
 			const struct req *req = ch->slot[nr];
 
@@ -81,6 +84,17 @@ bool req_overdue(const struct sftp_dev *dev)
 		}
 	}
 	return false;
+}
+
+/* The fsync of a channel has been answered: what was behind it begins to be carried out. */
+static void put_off(struct sftp_dev *dev, const struct sftp_chan *ch)
+{
+	for (unsigned nr = 0; nr < SLOTS && ch->used; nr++) {
+		struct req *req = ch->slot[nr];
+
+		if (req)
+			req->due_ms = MAX(req->due_ms, due(dev));
+	}
 }
 
 void req_submit(struct sftp_dev *dev, unsigned chan, struct req *req)
@@ -382,6 +396,7 @@ static int end_status(struct sftp_dev *dev, struct req *req, const struct sftp_r
 		return 0;
 	default:
 		unslot(dev, req);
+		put_off(dev, &dev->chans[req->chan]);
 		sched_synced(dev, req, sftp_errno(reply->status));
 		req_free(req);
 		return 0;
