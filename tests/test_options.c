@@ -163,7 +163,7 @@ static void what_cannot_be_done_is_refused_with_its_reason(void **state)
 		{ "-o dax=always i m", "'dax' is not supported: data " },
 		{ "-o usrquota i m", "quotas" }, { "-o jqfmt=vfsv1 i m", "quotas" },
 		{ "-o inlinecrypt i m", "encrypted" }, { "-o sb=32768 i m", "superblock" },
-		{ "-o resuid=5 i m", "root" },
+		{ "-o resuid=5 i m", "superblock" },
 	};
 	struct options o;
 	char why[256];
