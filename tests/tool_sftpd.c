@@ -177,7 +177,7 @@ static void open_counts(const char *path)
 	char name[PATH_LEN + 8];
 	int count_fd;
 
-	snprintf(name, sizeof(name), "%s.count", path);
+	snprintf(name, sizeof(name), "%.*s.count", PATH_LEN, path);
 	count_fd = open(name, O_RDWR | O_CREAT, 0600);
 	if (count_fd < 0 || ftruncate(count_fd, sizeof(*counts)) < 0)
 		return;
@@ -194,9 +194,9 @@ static void open_companions(const char *path, int fd)
 	reported = counts->reports;
 	if (!opt.forget)
 		return;
-	snprintf(name, sizeof(name), "%s.disk", path);
+	snprintf(name, sizeof(name), "%.*s.disk", PATH_LEN, path);
 	disk_fd = open(name, O_RDWR);
-	snprintf(name, sizeof(name), "%s.dirty", path);
+	snprintf(name, sizeof(name), "%.*s.dirty", PATH_LEN, path);
 	dirty_fd = open(name, O_RDWR | O_CREAT | O_APPEND, 0600);
 	if (disk_fd < 0 || dirty_fd < 0)
 		abort();
