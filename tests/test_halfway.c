@@ -91,6 +91,7 @@ static bool link_with_a_failing_read(const char *mkfs, unsigned n)
 	assert_int_equal(fs_close(fs), 0);
 	assert_true(unit_fsck(image, "-fn", 0) == 0 || fired);
 	blkdev_close(dev);
+	blkdev_close(image);
 	return fired;
 }
 
@@ -153,6 +154,7 @@ static bool chown_with_a_failing_read(unsigned n)
 	inode_put(inode);
 	assert_int_equal(fs_close(fs), 0);
 	blkdev_close(dev);
+	blkdev_close(image);
 	return fired;
 }
 
