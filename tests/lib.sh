@@ -33,6 +33,9 @@ need() { for c in "$@"; do command -v "$c" >/dev/null || skip "$c is not install
 need_fuse() { [ -c /dev/fuse ] && [ "$(id -u)" = 0 ] || skip "needs root and /dev/fuse"; }
 need_loop() { [ -c /dev/loop-control ] && [ "$(id -u)" = 0 ] || skip "needs loop devices"; }
 
+# The kernel makes no user namespaces there; and some files of a whole system are missing.
+in_chroot() { ! unshare -U true 2>/dev/null; }
+
 cleanup_scratch() {
 	status=$?
 	trap - EXIT INT TERM

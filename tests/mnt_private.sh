@@ -93,7 +93,7 @@ trial() { # who runs it
 
 trial root
 [ -z "$(ls -A "$mnt")" ] || fail "the mount point is not empty outside"
-if command -v setpriv >/dev/null; then
+if command -v setpriv >/dev/null && ! in_chroot; then
 
 	mknod "$scratch/fuse" c 10 229 && chmod 666 "$scratch/fuse" || fail "mknod"
 	export -f private background ended seen up trial img adopt fail clean_image plain_copy

@@ -7,6 +7,7 @@
 need_fuse
 need setpriv fusermount3 mke2fs e2fsck python3 rsync
 need_own_mounts
+! in_chroot || skip "the recipes are for a whole system, not for a chroot"
 own_namespace
 # Whatever this machine thinks of /dev/fuse.
 mknod -m 666 "$scratch/fuse" c 10 229 && mount --bind "$scratch/fuse" /dev/fuse || fail "/dev/fuse"
