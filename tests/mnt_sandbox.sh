@@ -56,7 +56,8 @@ flooded() {
 	unserve
 }
 
-if [ "$sanitized" = 0 ]; then
+# In a chroot Landlock says what the empty mount namespace says elsewhere.
+if [ "$sanitized" = 0 ] && ! in_chroot; then
 	flooded
 
 	# All together; then without the filter, by which the others show.
