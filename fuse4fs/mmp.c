@@ -109,6 +109,7 @@ static void lost_a_write(struct mmp *mmp, int err)
 	mutex_unlock(&mmp->lock);
 }
 
+/* The block and a flush, which tells of what others have met when it is the last one. */
 static int store(struct mmp *mmp, uint32_t seq)
 {
 	struct blkdev *dev = mmp->fs->dev;
@@ -121,7 +122,7 @@ static int store(struct mmp *mmp, uint32_t seq)
 		put_le32(&m->mmp_checksum, checksum(mmp, m));
 	err = blkdev_write(dev, m, mmp->len, mmp->off);
 	if (!err) {
-		err = blkdev_flush_own(dev);
+		err = seq == EXT4_MMP_SEQ_CLEAN ? blkdev_flush(dev) : blkdev_flush_own(dev);
 		if (err)
 			lost_a_write(mmp, err);
 	}
