@@ -257,36 +257,45 @@ static void after_the_timeout_everything_fails(void **state)
 	assert_in_range(rig_now_us() - start, 300000, 1500000);
 }
 
-/* While everything else is answered, through other channels. */
-static void an_fsync_that_is_never_answered_fails(void **state)
+/* What is done is never answered; everything else is, through other channels. */
+static void assert_given_up(struct sftp_rig *rig, const char *kind, int (*action)(struct sftp_rig *rig))
 {
-	struct sftp_rig *rig = rig_of(state);
 	uint64_t start;
 
 	rig->opt.deadline_s = 1;
 	rig->opt.timeout_s = 3;
-	rig_serve(rig, "--sync=3600000", NULL);
+	rig_serve(rig, kind, NULL);
 	assert_int_equal(rig_open(rig), 0);
 	start = rig_now_us();
-	assert_int_equal(blkdev_write(rig->dev, bytes, 512, MIB), 0);
-	assert_int_equal(blkdev_flush(rig->dev), -EIO);
+	assert_int_equal(action(rig), -EIO);
 	assert_true(seconds_since(start) < 20);
 	assert_int_equal(rig_status(rig).state, SFTP_FAILED);
 }
 
+static int write_and_flush(struct sftp_rig *rig)
+{
+	assert_int_equal(blkdev_write(rig->dev, bytes, MIB, MIB), 0);
+	return blkdev_flush(rig->dev);
+}
+
+static int read_some(struct sftp_rig *rig)
+{
+	return blkdev_read(rig->dev, bytes, 8192, MIB);
+}
+
+static void an_fsync_that_is_never_answered_fails(void **state)
+{
+	assert_given_up(rig_of(state), "--sync=3600000", write_and_flush);
+}
+
+static void a_write_that_is_never_answered_fails(void **state)
+{
+	assert_given_up(rig_of(state), "--write=3600000", write_and_flush);
+}
+
 static void an_answer_that_trickles_in_fails(void **state)
 {
-	struct sftp_rig *rig = rig_of(state);
-	uint64_t start;
-
-	rig->opt.deadline_s = 1;
-	rig->opt.timeout_s = 2;
-	rig_serve(rig, "--trickle=200", NULL);
-	assert_int_equal(rig_open(rig), 0);
-	start = rig_now_us();
-	assert_int_equal(blkdev_read(rig->dev, bytes, 8192, MIB), -EIO);
-	assert_true(seconds_since(start) < 40);
-	assert_int_equal(rig_status(rig).state, SFTP_FAILED);
+	assert_given_up(rig_of(state), "--trickle=200", read_some);
 }
 
 int main(void)
@@ -306,6 +315,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(after_the_timeout_everything_fails, setup,
 						rig_teardown),
 		cmocka_unit_test_setup_teardown(an_fsync_that_is_never_answered_fails, setup,
+						rig_teardown),
+		cmocka_unit_test_setup_teardown(a_write_that_is_never_answered_fails, setup,
 						rig_teardown),
 		cmocka_unit_test_setup_teardown(an_answer_that_trickles_in_fails, setup,
 						rig_teardown),

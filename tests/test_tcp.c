@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,9 +18,11 @@
 
 #include "transport/tcp.h"
 
-/* The resolver of this program: one address, or none. */
-static unsigned asked;
-static in_port_t answer_be16;
+/* The resolver of this program: one address, or none; slow: once it is allowed to answer. */
+static atomic_uint asked;
+static _Atomic in_port_t answer_be16;
+static atomic_bool slow;
+static sem_t allowed, answered;
 
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
 		struct addrinfo **ret)
@@ -29,6 +33,10 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 	(void)node;
 	(void)service;
 	asked++;
+	if (slow) {
+		sem_wait(&allowed);
+		sem_post(&answered);
+	}
 	if (!answer_be16)
 		return EAI_AGAIN;
 	ai = calloc(1, sizeof(*ai));
@@ -51,7 +59,7 @@ void freeaddrinfo(struct addrinfo *ai)
 	free(ai);
 }
 
-static int listen_here(in_port_t *ret_be16)
+static int listen_here(_Atomic in_port_t *ret_be16)
 {
 	struct sockaddr_in in = { .sin_family = AF_INET,
 				  .sin_addr = { htonl(INADDR_LOOPBACK) } };
@@ -75,8 +83,10 @@ static int try_it(struct tcp_attempt *a, const char *host)
 		return err;
 	while ((err = tcp_step(a, &fd)) == -EAGAIN) {
 		struct pollfd p = { .fd = a->fd, .events = POLLOUT };
+		int64_t left_ns = a->until_ns - tcp_now_ns();
 
-		assert_int_equal(poll(&p, 1, 5000), 1);
+		assert_true(left_ns <= TCP_DEAD_MS * INT64_C(1000000));
+		poll(&p, 1, left_ns > 0 ? (int)(left_ns / 1000000) + 1 : 0);
 	}
 	if (!err)
 		close(fd);
@@ -133,11 +143,53 @@ static void a_host_that_has_moved_is_found(void **state)
 	close(other);
 }
 
+/* Nor when it is given up. */
+static void a_resolver_that_does_not_answer_holds_nobody_up(void **state)
+{
+	struct tcp_attempt a = { 0 };
+	int server = listen_here(&answer_be16), fd, other;
+	char why[200];
+
+	(void)state;
+	sem_init(&allowed, 0, 0);
+	sem_init(&answered, 0, 0);
+	assert_int_equal(try_it(&a, "host"), 0);
+	close(server);
+	for (int round = 0; round < 2; round++) {
+		asked = 0;
+		slow = true;
+		old_enough(&a);
+		assert_int_equal(tcp_start(&a, "host", 22, why, sizeof(why)), 0);
+		for (int i = 0; i < 4; i++, usleep(TCP_RESOLVER_MS * 1000))
+			assert_int_equal(tcp_step(&a, &fd), -EAGAIN);
+		/* The next attempt waits for the same answer. */
+		tcp_abort(&a);
+		assert_int_equal(tcp_start(&a, "host", 22, why, sizeof(why)), 0);
+		assert_int_equal(tcp_step(&a, &fd), -EAGAIN);
+		assert_int_equal(asked, 1);
+		slow = false;
+		if (round == 1)
+			break;
+		other = listen_here(&answer_be16);
+		sem_post(&allowed);
+		tcp_abort(&a);
+		assert_int_equal(try_it(&a, "host"), 0);
+		assert_int_equal(asked, 1);
+		close(other);
+	}
+	tcp_fini(&a);
+	sem_post(&allowed);
+	sem_wait(&answered);
+	sem_wait(&answered);
+	usleep(100 * 1000);	/* the answer nobody waits for is freed, as the sanitizer sees */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_dead_resolver_is_not_asked_again),
 		cmocka_unit_test(a_host_that_has_moved_is_found),
+		cmocka_unit_test(a_resolver_that_does_not_answer_holds_nobody_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

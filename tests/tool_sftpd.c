@@ -13,7 +13,7 @@
  *                    written since the last fsync: (off, len) pairs of 8 bytes each
  *   --report         every server that is there fails one fsync when one does, as Linux does
  *   --other          every other server of an image serves IMAGE.other in its place
- *   --sync=MS --read=MS   what an fsync takes, and a read of the image
+ *   --sync=MS --read=MS --write=MS   what an fsync takes, and a read or write of the image
  *   --trickle=MS     reads of more than a block are answered with a byte every MS
  *   --lie            fsync is answered, and nothing is synced
  *   --hostile=N      one of N answers is damaged
@@ -62,7 +62,7 @@ struct fault {
 };
 
 static struct {
-	int delay_ms, sync_ms, read_ms, trickle_ms, die, stop, hostile;
+	int delay_ms, sync_ms, read_ms, write_ms, trickle_ms, die, stop, hostile;
 	bool no_fsync, no_limits, no_rename, is_short, other, report, misorder, shuffle, forget, lie;
 	struct fault read, write, fsync, lock;
 	unsigned seed;
@@ -269,6 +269,8 @@ static void do_write(uint32_t id, int fd, uint64_t off, uint32_t len, const uint
 		status(id, SSH_FX_FAILURE);
 		return;
 	}
+	if (fd == image_fd)
+		usleep((useconds_t)opt.write_ms * 1000);
 	/* What is noted and what is written belong together, or a power cut forgets wrongly. */
 	if (fd == image_fd && dirty_fd >= 0) {
 		flock(dirty_fd, LOCK_SH);
@@ -545,6 +547,7 @@ static void parse(char **argv)
 		const struct { const char *name; bool *flag; int *number; } table[] = {
 			{ "--delay", NULL, &opt.delay_ms }, { "--die", NULL, &opt.die },
 			{ "--sync", NULL, &opt.sync_ms }, { "--read", NULL, &opt.read_ms },
+			{ "--write", NULL, &opt.write_ms },
 			{ "--trickle", NULL, &opt.trickle_ms }, { "--stop", NULL, &opt.stop },
 			{ "--hostile", NULL, &opt.hostile }, { "--seed", NULL, (int *)&opt.seed },
 			{ "--no-fsync", &opt.no_fsync, NULL }, { "--no-limits", &opt.no_limits, NULL },

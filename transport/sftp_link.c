@@ -381,7 +381,7 @@ static void lost(struct sftp_dev *dev, int err)
 	char how[160];
 
 	/* A disk may need longer than the deadline, and every time we do not wait for it. */
-	if (err == -ETIMEDOUT && dev->syncing)
+	if ((err == -ETIMEDOUT || err == -ETIME) && dev->syncing)
 		dev->patience = MIN(dev->patience + 1, (unsigned)PATIENCE_MAX);
 	snprintf(how, sizeof(how), "%s", *dev->stream->ops->why(dev->stream) ?
 		 dev->stream->ops->why(dev->stream) : strerror(-err));
@@ -391,7 +391,7 @@ static void lost(struct sftp_dev *dev, int err)
 		dev->lost_ms = boot_ms();
 	if (!dev->broken)
 		wlog_resend(&dev->log);
-	dev->losses += err == -ETIME ? OVERDUE_LOSSES : 1;
+	dev->losses += err == -ETIME || err == -ENOLCK ? OVERDUE_LOSSES : 1;
 	is_hopeless = is_hopeless_locked(dev);
 	mutex_unlock(&dev->lock);
 	if (is_hopeless || is_hung(dev)) {
@@ -473,16 +473,28 @@ static int beat(struct sftp_dev *dev)
 	return 0;
 }
 
+/* Of silence, from which it is too much. */
+static int64_t silence_limit(const struct sftp_dev *dev)
+{
+	return dev->deadline_ms << (dev->syncing ? dev->patience : 0);
+}
+
 /* When the server will have been silent for too long; the past: it has. */
 static int64_t silence_end(const struct sftp_dev *dev)
 {
-	int64_t limit = dev->deadline_ms << (dev->syncing ? dev->patience : 0);
-	int64_t end = dev->heard_ms + (dev->suspect ? MIN(SUSPECT_MS, limit) : limit);
+	int64_t limit = silence_limit(dev);
 
-	/* Each channel has a process of its own there, which may stop alone. */
+	return dev->heard_ms + (dev->suspect ? MIN(SUSPECT_MS, limit) : limit);
+}
+
+/* The same for one channel: each has a process of its own there, which may stop alone. */
+static int64_t stall_end(const struct sftp_dev *dev)
+{
+	int64_t end = INT64_MAX;
+
 	for (unsigned i = 0; i < dev->want_channels; i++) {
 		if (dev->chans[i].used)
-			end = MIN(end, dev->chans[i].heard_ms + STALL * limit);
+			end = MIN(end, dev->chans[i].heard_ms + STALL * silence_limit(dev));
 	}
 	return end;
 }
@@ -501,7 +513,7 @@ static void count_time(struct sftp_dev *dev, int64_t now)
 /* What time asks for. Returns how long to wait, or -errno: the connection is not to be used. */
 static int64_t keep_time(struct sftp_dev *dev)
 {
-	int64_t now = boot_ms(), wait, end;
+	int64_t now = boot_ms(), wait, silence, stall;
 
 	notice_sleep(dev);
 	if (watch_run(dev))
@@ -518,8 +530,9 @@ static int64_t keep_time(struct sftp_dev *dev)
 		dev->suspect = false;
 		return wait;
 	}
-	end = silence_end(dev);
-	return now >= end ? -ETIMEDOUT : MIN(wait, end - now);
+	silence = silence_end(dev) - now;
+	stall = stall_end(dev) - now;
+	return silence <= 0 ? -ETIMEDOUT : stall <= 0 ? -ETIME : MIN(wait, MIN(silence, stall));
 }
 
 /* UP or BROKEN: one round. */

@@ -4,13 +4,26 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "fuse4fs/thread.h"
 #include "tcp.h"
+
+/* Who of the two, the thread that asks and the attempt that waits, frees it: the later one. */
+enum lookup_state { LOOKUP_RUNS, LOOKUP_DONE, LOOKUP_ABANDONED };
+
+struct lookup {
+	_Atomic enum lookup_state state;
+	char host[256], service[16];
+	int err;			/* the resolver's own, 0 none; from LOOKUP_DONE on */
+	struct addrinfo *found;		/* the same */
+};
 
 int64_t tcp_now_ns(void)
 {
@@ -67,20 +80,89 @@ static int next_address(struct tcp_attempt *a)
 	return a->err;
 }
 
-/* What the resolver has now takes the place of what it had. Its own error, 0 none. */
-static int look_up(struct tcp_attempt *a)
+static int resolve(const char *host, const char *service, struct addrinfo **ret)
 {
 	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
-	struct addrinfo *found = NULL;
-	int err = getaddrinfo(a->host, a->service, &hints, &found);
 
-	a->may_look_up = false;
-	a->looked_up_ns = tcp_now_ns();
-	if (err)
-		return err;
+	return getaddrinfo(host, service, &hints, ret);
+}
+
+static void lookup_free(struct lookup *l)
+{
+	if (l->found)
+		freeaddrinfo(l->found);
+	free(l);
+}
+
+static void *lookup_main(void *arg)
+{
+	struct lookup *l = arg;
+
+	l->err = resolve(l->host, l->service, &l->found);
+	if (atomic_exchange(&l->state, LOOKUP_DONE) == LOOKUP_ABANDONED)
+		lookup_free(l);
+	return NULL;
+}
+
+static struct lookup *lookup_start(const struct tcp_attempt *a)
+{
+	struct lookup *l = calloc(1, sizeof(*l));
+	pthread_t thread;
+
+	if (!l)
+		return NULL;
+	memcpy(l->host, a->host, sizeof(l->host));
+	memcpy(l->service, a->service, sizeof(l->service));
+	if (thread_start(&thread, lookup_main, l)) {
+		free(l);
+		return NULL;
+	}
+	pthread_detach(thread);
+	return l;
+}
+
+static void lookup_abandon(struct lookup *l)
+{
+	if (l && atomic_exchange(&l->state, LOOKUP_ABANDONED) == LOOKUP_DONE)
+		lookup_free(l);
+}
+
+/* What the resolver has now takes the place of what it had. */
+static void use_addresses(struct tcp_attempt *a, struct addrinfo *found)
+{
 	if (a->addresses)
 		freeaddrinfo(a->addresses);
 	a->addresses = a->next = found;
+}
+
+/* The first addresses of a host, waited for. The resolver's own error, 0 none. */
+static int look_up(struct tcp_attempt *a)
+{
+	struct addrinfo *found = NULL;
+	int err = resolve(a->host, a->service, &found);
+
+	a->may_look_up = false;
+	a->looked_up_ns = tcp_now_ns();
+	if (!err)
+		use_addresses(a, found);
+	return err;
+}
+
+/* All addresses have failed, or will: other ones. -EAGAIN until the resolver has answered. */
+static int await_lookup(struct tcp_attempt *a)
+{
+	struct lookup *l = a->lookup;
+
+	if (atomic_load(&l->state) == LOOKUP_RUNS) {
+		a->until_ns = tcp_now_ns() + TCP_RESOLVER_MS * INT64_C(1000000);
+		return -EAGAIN;
+	}
+	a->lookup = NULL;
+	if (!l->err) {
+		use_addresses(a, l->found);
+		l->found = NULL;
+	}
+	lookup_free(l);
 	return 0;
 }
 
@@ -89,9 +171,17 @@ static int go_on(struct tcp_attempt *a)
 {
 	int err = next_address(a);
 
-	if (err != -EAGAIN && a->may_look_up && !look_up(a))
-		err = next_address(a);
-	return err;
+	if (err == -EAGAIN)
+		return err;
+	if (a->may_look_up && !a->lookup) {
+		a->looked_up_ns = tcp_now_ns();
+		a->lookup = lookup_start(a);
+	}
+	a->may_look_up = false;
+	if (!a->lookup)
+		return err;
+	err = await_lookup(a);
+	return err ? err : next_address(a);
 }
 
 static void use_host(struct tcp_attempt *a, const char *host, const char *service)
@@ -176,6 +266,7 @@ void tcp_abort(struct tcp_attempt *a)
 void tcp_fini(struct tcp_attempt *a)
 {
 	tcp_abort(a);
+	lookup_abandon(a->lookup);
 	if (a->addresses)
 		freeaddrinfo(a->addresses);
 	*a = (struct tcp_attempt){ .fd = -1 };

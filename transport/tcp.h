@@ -2,9 +2,9 @@
 /*
  * Connecting to a host by name, one address after the other, without waiting.
  *
- * Name resolution alone blocks, as long as the resolver does. So addresses are kept from one
- * attempt to the next and tried first; only when none of them takes us is the name looked up
- * again, and not more often than every TCP_LOOK_UP_MS.
+ * Only the first look-up of a name blocks, as long as the resolver does. Addresses are kept
+ * from one attempt to the next and tried first; when none of them takes us the name is looked
+ * up again, by a thread, and not more often than every TCP_LOOK_UP_MS.
  */
 #ifndef TRANSPORT_TCP_H
 #define TRANSPORT_TCP_H
@@ -18,7 +18,8 @@
 struct tcp_attempt {
 	struct addrinfo *addresses, *next;	/* of the last look-up; those not tried yet */
 	char host[256], service[16];	/* what they are of; host "" before the first */
-	int64_t looked_up_ns;		/* when, CLOCK_BOOTTIME */
+	int64_t looked_up_ns;		/* when that began, CLOCK_BOOTTIME */
+	struct lookup *lookup;		/* another one, asked for by a thread; or NULL */
 	bool active, may_look_up;
 	int fd;			/* connecting, valid while active; -1 none */
 	int64_t until_ns;	/* then the next address is tried, CLOCK_BOOTTIME */
@@ -40,18 +41,18 @@ int tcp_start(struct tcp_attempt *a, const char *host, unsigned port, char *why,
  *
  * *ret_fd: connected, close-on-exec, non-blocking, without Nagle's delay, given up by the
  * kernel after TCP_DEAD_MS without an answer. Belongs to the caller; the attempt is over.
- * Returns 0; -EAGAIN wait for a->fd to be writable or until_ns; -errno of the last
+ * Returns 0; -EAGAIN wait for a->fd (-1: none) to be writable or until_ns; -errno of the last
  * address, none is left.
  */
 int tcp_step(struct tcp_attempt *a, int *ret_fd);
-/* Ends the attempt and keeps the addresses. */
+/* Ends the attempt and keeps the addresses and the question for others. */
 void tcp_abort(struct tcp_attempt *a);
-/* Forgets them, too. */
+/* Forgets them, too; does not wait for the resolver. */
 void tcp_fini(struct tcp_attempt *a);
 /* Closes with a reset: what is under way in either direction is dropped. */
 void tcp_reset(int fd);
 int64_t tcp_now_ns(void);
 
-enum { TCP_DEAD_MS = 30000, TCP_ADDRESS_MS = 5000, TCP_LOOK_UP_MS = 60000 };
+enum { TCP_DEAD_MS = 30000, TCP_ADDRESS_MS = 5000, TCP_LOOK_UP_MS = 60000, TCP_RESOLVER_MS = 50 };
 
 #endif
