@@ -210,18 +210,6 @@ static const struct call sanitizer_calls[] = {
 	{ "uname", SANITIZER, ANY, "which kernel is it?" },
 };
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { SANITIZED = 1 };
-#else
-enum { SANITIZED = 0 };
-#endif
-
-#if defined(__s390__) || defined(__CRIS__)
-enum { CLONE_FLAGS_ARG = 1 };
-#else
-enum { CLONE_FLAGS_ARG = 0 };
-#endif
-
 /* Flags of open(2) that change something. */
 static const uint64_t changing = O_ACCMODE | O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY);
 

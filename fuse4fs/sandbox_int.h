@@ -7,6 +7,20 @@
 
 #include "sandbox.h"
 
+/* The libraries of sanitizers make calls of their own, and write reports. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
+#endif
+
+/* Which argument of clone(2) has the flags. */
+#if defined(__s390__) || defined(__CRIS__)
+enum { CLONE_FLAGS_ARG = 1 };
+#else
+enum { CLONE_FLAGS_ARG = 0 };
+#endif
+
 /* sandbox_calls.c: filters the calls of all threads; they have no_new_privs. landlock: all have it. */
 int sandbox_calls(const struct sandbox_needs *needs, bool landlock);
 /* sandbox_action.c: what meets a call that is not listed, as seccomp.h has it. Tests link

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What an image needs, on an SSH server above all: the files that logging in again reads. */
+#include "sandbox_int.h"
 #include "sandbox_login.h"
 
 #include <limits.h>
@@ -11,12 +12,6 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { SANITIZED = 1 };
-#else
-enum { SANITIZED = 0 };
-#endif
 
 enum { DESCRIPTORS = 256 };	/* that are looked at: the login's are among the first */
 

@@ -22,18 +22,6 @@ enum {
 		     CLONE_NEWNET | CLONE_NEWCGROUP,
 };
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { SANITIZED = 1 };		/* what their libraries call is another matter */
-#else
-enum { SANITIZED = 0 };
-#endif
-
-#if defined(__s390__) || defined(__CRIS__)
-enum { CLONE_FLAGS_ARG = 1 };
-#else
-enum { CLONE_FLAGS_ARG = 0 };
-#endif
-
 /* Requests, memory, time, mountinfo, syslog, the child that writes back, the end. */
 static const char *const plain_calls[] = {
 	"brk", "clock_getres", "clock_gettime", "clock_gettime64", "close", "connect", "exit",
