@@ -107,6 +107,7 @@ int dir_insert(struct handle *h, struct inode *dir, const char *name, size_t len
 		return err;
 	if (dir_name_is_dots(name, len))
 		return -EEXIST;
+	dir->listing++;
 	if (inode_is_inline(dir)) {
 		err = dir_inline_insert(h, dir, &e);
 		if (err != -ENOSPC)
@@ -145,6 +146,7 @@ int dir_remove(struct handle *h, struct inode *dir, const char *name, size_t len
 		return err;
 	if (dir_name_is_dots(name, len))
 		return -EINVAL;
+	dir->listing++;
 	if (inode_is_inline(dir))
 		return dir_inline_remove(h, dir, name, len);
 	err = change_begin(h, dir, name, len, &slot);
@@ -166,6 +168,7 @@ int dir_replace(struct handle *h, struct inode *dir, const char *name, size_t le
 		return err;
 	if (dir_name_is_dots(name, len))
 		return -EINVAL;
+	dir->listing++;
 	if (inode_is_inline(dir))
 		return dir_inline_replace(h, dir, &e);
 	err = change_begin(h, dir, name, len, &slot);

@@ -81,6 +81,7 @@ int dir_set_parent(struct handle *h, struct inode *dir, uint32_t parent_ino)
 	uint32_t off;
 	int err;
 
+	dir->listing++;
 	if (inode_is_inline(dir))
 		return dir_inline_set_parent(h, dir, parent_ino);
 	err = dotdot_find(dir, &b, &off);

@@ -124,6 +124,7 @@ struct fs {
 	struct txn_mgr *txns;		/* txn.h */
 	struct groups *groups;		/* group.h */
 	struct inode_cache *inodes;	/* inode.h */
+	_Atomic uint64_t listings;	/* [atomic] for inode->listing */
 	struct orphans *orphans;	/* orphan.h */
 
 	/* Held by renames between directories: the tree's shape stands still (ops_rename.c).

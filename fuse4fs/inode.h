@@ -57,6 +57,8 @@ struct inode {
 	uint32_t goal_lblk;		/* [lock] map.c's hints */
 	uint64_t goal_pblk;
 	uint32_t dir_hint;		/* [atomic] dir.c: block of a linear directory's last hit */
+	uint64_t listing;		/* [lock] dir.c: another one after each change of entries,
+					 * and of each struct inode */
 	uint32_t dir_faults;		/* [atomic] dir.c: damage logged so far, so that it ends */
 	uint32_t sync_tid;		/* [lock] last transaction that changed it */
 	uint32_t datasync_tid;		/* [lock] ... in a way fdatasync must keep */

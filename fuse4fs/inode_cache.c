@@ -126,6 +126,7 @@ struct inode *inode_alloc(struct fs *fs, uint32_t ino)
 		return NULL;
 	inode->fs = fs;
 	inode->ino = ino;
+	inode->listing = atomic_fetch_add(&fs->listings, 1) << 32;
 	inode->raw = (uint8_t *)(inode + 1);
 	inode->refs = 1;
 	rwlock_init(&inode->io);

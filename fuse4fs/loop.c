@@ -133,6 +133,14 @@ char *loop_reply_buffer(void)
 	return self->out;
 }
 
+void loop_afterwards(void (*run)(void *arg), void *arg)
+{
+	if (!self || !self->loop->may_spin)
+		return;
+	self->afterwards = run;
+	self->afterwards_arg = arg;
+}
+
 bool loop_callback_begin(void)
 {
 	struct loop *l = self->loop;
@@ -232,6 +240,7 @@ static bool follow(struct worker *w, size_t *ret_len)
 	struct loop *l = w->loop;
 	bool go_on;
 
+	w->afterwards = NULL;
 	mutex_lock(&l->lock);
 	atomic_store(&w->state, WAITING);
 	*ret_len = 0;
@@ -272,6 +281,7 @@ static void answer(struct worker *w, size_t len)
 	struct fuse_buf buf = { .mem = w->in, .size = len };
 	const struct fuse_in_header *in = (const void *)w->in;
 
+	w->afterwards = NULL;
 	count(w, in);
 	if (!keeper_begin(w, in, len))
 		return;
@@ -352,15 +362,30 @@ static bool worth_spinning(const struct worker *w)
 	return w->loop->may_spin && (w->spin_score > 0 || w->sleeps % SPIN_PROBE == 0);
 }
 
+/* The queue is empty: time for loop_afterwards. As serve(). */
+static bool work_ahead(struct worker *w)
+{
+	void (*run)(void *arg) = w->afterwards;
+	int expected = WORKING;
+
+	w->afterwards = NULL;
+	atomic_store_explicit(&w->state, WORKING, memory_order_relaxed);
+	run(w->afterwards_arg);
+	return atomic_compare_exchange_strong(&w->state, &expected, READING);
+}
+
 /*
  * The queue is empty. Looks again while the last request is recent and that has paid of
  * late; then sleeps. True: read again.
  */
 static bool go_idle(struct worker *w)
 {
-	const uint64_t now = now_ns();
+	uint64_t now;
 
 	w->streak = 0;
+	if (w->afterwards)
+		return work_ahead(w);
+	now = now_ns();
 	if (!w->empty_since_ns)
 		w->empty_since_ns = now;
 	w->yielded_ns = now;

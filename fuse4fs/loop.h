@@ -66,6 +66,12 @@ const void *loop_request(void);
 /* This thread's buffer for a reply of up to LOOP_TRANSFER_MAX bytes. */
 char *loop_reply_buffer(void);
 /*
+ * Once this request has been answered and no other one waits, this thread calls run: what is
+ * going to be asked for next can be had ready. At most once; never where nobody spins, which is
+ * where the client needs the core. run may wait for a device.
+ */
+void loop_afterwards(void (*run)(void *arg), void *arg);
+/*
  * Before asking the kernel for something it answers only after the server has served other
  * requests (writing dirty pages back). False when no thread would be left to serve them.
  * loop_callback_end afterwards.

@@ -22,6 +22,8 @@ struct worker {
 	pthread_t thread;
 	_Atomic int state;		/* enum worker_state */
 	char *mem, *in, *out;		/* [own] buffers: all, request, reply */
+	void (*afterwards)(void *arg);	/* [own] loop_afterwards; or NULL */
+	void *afterwards_arg;
 	unsigned streak;		/* [own] requests read without waiting */
 	int spin_score;			/* [own] how often spinning paid */
 	unsigned sleeps;		/* [own] */

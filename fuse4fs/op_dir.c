@@ -14,39 +14,7 @@
 #include <string.h>
 
 #include "loop.h"
-
-struct fill {
-	char *buf;
-	size_t size, used;
-	bool plus;
-};
-
-static size_t prefix_of(const struct fill *f)
-{
-	return f->plus ? FUSE_NAME_OFFSET_DIRENTPLUS - FUSE_NAME_OFFSET : 0;
-}
-
-static bool add_entry(void *arg, const char *name, size_t len, uint32_t ino, mode_t type,
-		      uint64_t next_cookie)
-{
-	struct fill *f = arg;
-	const size_t prefix = prefix_of(f), end = prefix + FUSE_NAME_OFFSET + len;
-	const size_t whole = FUSE_REC_ALIGN(end);
-	struct fuse_dirent *d;
-
-	if (whole > f->size - f->used)
-		return false;
-	memset(f->buf + f->used, 0, prefix);	/* node 0: no attributes, yet */
-	d = (void *)(f->buf + f->used + prefix);
-	d->ino = ino;
-	d->off = next_cookie;
-	d->namelen = (uint32_t)len;
-	d->type = type >> 12;
-	memcpy(d->name, name, len);
-	memset(f->buf + f->used + end, 0, whole - end);
-	f->used += whole;
-	return true;
-}
+#include "op_ahead.h"
 
 static void encode_attr(const struct stat *st, struct fuse_attr *a)
 {
@@ -71,10 +39,10 @@ static bool is_dot(const struct fuse_dirent *d)
  * knows already goes without: it has the attributes, nearly always the name too, and taking
  * in an entry costs it more than the rest of the listing.
  */
-static void add_attributes(struct server *srv, struct fill *f)
+static void add_attributes(struct server *srv, struct op_listing *l)
 {
-	for (size_t pos = 0; pos < f->used;) {
-		struct fuse_direntplus *dp = (void *)(f->buf + pos);
+	for (size_t pos = 0; pos < l->used;) {
+		struct fuse_direntplus *dp = (void *)(l->buf + pos);
 		struct fuse_entry_out *out = &dp->entry_out;
 		struct vfs_entry e;
 
@@ -93,10 +61,10 @@ static void add_attributes(struct server *srv, struct fill *f)
 	}
 }
 
-static void take_back(struct server *srv, struct fill *f)
+static void take_back(struct server *srv, struct op_listing *l)
 {
-	for (size_t pos = 0; pos < f->used;) {
-		struct fuse_direntplus *dp = (void *)(f->buf + pos);
+	for (size_t pos = 0; pos < l->used;) {
+		struct fuse_direntplus *dp = (void *)(l->buf + pos);
 
 		pos += FUSE_DIRENTPLUS_SIZE(dp);
 		if (dp->entry_out.nodeid)
@@ -104,10 +72,22 @@ static void take_back(struct server *srv, struct fill *f)
 	}
 }
 
+/* 0 with the answer in l; -errno. */
+static int list(struct server *srv, uint32_t ino, uint64_t cookie, struct op_listing *l)
+{
+	int err = 0;
+
+	if (!op_ahead_take(&srv->ahead, ino, cookie, l))
+		err = vfs_readdir(&srv->vfs, ino, cookie, op_listing_add, l);
+	if (!err && l->full && !l->plus)
+		op_ahead_plan(&srv->ahead, &srv->vfs, ino, l->size, l->next);
+	return l->used ? 0 : err;
+}
+
 static void read_directory(fuse_req_t req, fuse_ino_t nodeid, size_t size, off_t off, bool plus)
 {
-	struct fill f = { .buf = loop_reply_buffer(), .plus = plus,
-			  .size = size < LOOP_TRANSFER_MAX ? size : LOOP_TRANSFER_MAX };
+	struct op_listing l = { .buf = loop_reply_buffer(), .plus = plus,
+				.size = size < LOOP_TRANSFER_MAX ? size : LOOP_TRANSFER_MAX };
 	struct server *srv = op_server(req);
 	uint32_t ino;
 	int err;
@@ -116,15 +96,15 @@ static void read_directory(fuse_req_t req, fuse_ino_t nodeid, size_t size, off_t
 		return;
 	if (off == 0)
 		op_listed_add(&srv->listed, ino);
-	err = vfs_readdir(&srv->vfs, ino, (uint64_t)off, add_entry, &f);
-	if (err && !f.used) {
+	err = list(srv, ino, (uint64_t)off, &l);
+	if (err) {
 		op_reply_err(req, err);
 		return;
 	}
 	if (plus)
-		add_attributes(srv, &f);
-	if (fuse_reply_buf(req, f.buf, f.used) && plus)
-		take_back(srv, &f);
+		add_attributes(srv, &l);
+	if (fuse_reply_buf(req, l.buf, l.used) && plus)
+		take_back(srv, &l);
 }
 
 void op_readdir(fuse_req_t req, fuse_ino_t nodeid, size_t size, off_t off,

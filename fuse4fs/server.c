@@ -228,6 +228,7 @@ static void free_server(struct server *srv)
 {
 	if (srv->agreed_fd >= 0)
 		close(srv->agreed_fd);
+	op_ahead_fini(&srv->ahead);
 	free(srv);
 }
 
@@ -243,6 +244,7 @@ int server_run(const struct options *opt, const struct server_role *role, struct
 	srv->opt = opt;
 	srv->role = role;
 	srv->daemon = daemon;
+	op_ahead_init(&srv->ahead);
 	srv->agreed_fd = eventfd(0, EFD_CLOEXEC);
 	clock_gettime(CLOCK_MONOTONIC, &srv->started);
 	srv->pid_namespace = status_pid_namespace();

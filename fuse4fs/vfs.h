@@ -166,6 +166,12 @@ int vfs_bmap(struct vfs *v, uint32_t ino, uint32_t block_size, uint64_t *block);
 typedef bool (*vfs_emit)(void *arg, const char *name, size_t len, uint32_t ino, mode_t type,
 			 uint64_t next_cookie);
 int vfs_readdir(struct vfs *v, uint32_t dir, uint64_t cookie, vfs_emit emit, void *arg);
+/* The same before it is asked for, so without a trace in the access time. *ret_listing names
+ * what the directory held; for vfs_readdir_stands. */
+int vfs_readdir_ahead(struct vfs *v, uint32_t dir, uint64_t cookie, vfs_emit emit, void *arg,
+		      uint64_t *ret_listing);
+/* Would vfs_readdir give the same now? Then the directory counts as read. */
+bool vfs_readdir_stands(struct vfs *v, uint32_t dir, uint64_t listing);
 
 ssize_t vfs_getxattr(struct vfs *v, uint32_t ino, const char *name, void *buf, size_t size);
 ssize_t vfs_listxattr(struct vfs *v, uint32_t ino, char *buf, size_t size, bool privileged);

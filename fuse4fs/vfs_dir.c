@@ -35,24 +35,63 @@ static bool emit_entry(void *arg, const char *name, size_t len, uint32_t ino, ui
 	return ctx->emit(ctx->arg, name, len, ino, type_of(ftype), next_cookie);
 }
 
+static int get_dir(struct vfs *v, uint32_t dir, struct inode **ret)
+{
+	int err = fs_may_read(v->fs);
+
+	if (!err)
+		err = inode_get(v->fs, dir, ret);
+	return !err && !S_ISDIR((*ret)->type) ? -ENOTDIR : err;
+}
+
+static int read_dir(struct inode *dir, uint64_t cookie, struct read_ctx *ctx, uint64_t *ret_listing)
+{
+	int err;
+
+	rwlock_read(&dir->lock);
+	err = dir_read(dir, cookie, emit_entry, ctx);
+	*ret_listing = dir->listing;
+	rwlock_read_unlock(&dir->lock);
+	return err;
+}
+
 int vfs_readdir(struct vfs *v, uint32_t dir, uint64_t cookie, vfs_emit emit, void *arg)
 {
 	struct read_ctx ctx = { .v = v, .dir = dir, .emit = emit, .arg = arg };
 	AUTOINODE inode = NULL;
-	int err = fs_may_read(v->fs);
+	uint64_t listing;
+	int err = get_dir(v, dir, &inode);
 
 	if (!err)
-		err = inode_get(v->fs, dir, &inode);
-	if (err)
-		return err;
-	if (!S_ISDIR(inode->type))
-		return -ENOTDIR;
-	rwlock_read(&inode->lock);
-	err = dir_read(inode, cookie, emit_entry, &ctx);
-	rwlock_read_unlock(&inode->lock);
+		err = read_dir(inode, cookie, &ctx, &listing);
 	if (!err)
 		inode_touch_atime(inode);
 	return err;
+}
+
+int vfs_readdir_ahead(struct vfs *v, uint32_t dir, uint64_t cookie, vfs_emit emit, void *arg,
+		      uint64_t *ret_listing)
+{
+	struct read_ctx ctx = { .v = v, .dir = dir, .emit = emit, .arg = arg };
+	AUTOINODE inode = NULL;
+	int err = get_dir(v, dir, &inode);
+
+	return err ? err : read_dir(inode, cookie, &ctx, ret_listing);
+}
+
+bool vfs_readdir_stands(struct vfs *v, uint32_t dir, uint64_t listing)
+{
+	AUTOINODE inode = NULL;
+	bool same;
+
+	if (get_dir(v, dir, &inode))
+		return false;
+	rwlock_read(&inode->lock);
+	same = inode->listing == listing;
+	rwlock_read_unlock(&inode->lock);
+	if (same)
+		inode_touch_atime(inode);
+	return same;
 }
 
 ssize_t vfs_getxattr(struct vfs *v, uint32_t ino, const char *name, void *buf, size_t size)

@@ -217,6 +217,72 @@ before=$(requests)
 touch listed/51
 [ "$(find listed -type f | wc -l)" = 51 ] || fail "a listing does not see a new file"
 
+# What is made ahead of a listing (op_ahead.c) is not shown when it is not true any more.
+mkdir "$mnt/long"
+python3 -I - "$mnt/long" <<'P' || fail "a listing of what was there before"
+import ctypes, os, sys, time
+d = sys.argv[1]
+libc = ctypes.CDLL(None, use_errno=True)
+buf = ctypes.create_string_buffer(32768)
+
+def part(fd):
+    n = libc.getdents64(fd, buf, ctypes.c_size_t(len(buf)))
+    assert n >= 0, ctypes.get_errno()
+    names, at = [], 0
+    while at < n:
+        length = int.from_bytes(buf.raw[at + 16:at + 18], "little")
+        names.append(buf.raw[at + 19:at + length].split(b"\0")[0].decode())
+        at += length
+    return [n for n in names if n not in (".", "..")]
+
+def until_ahead(fd):
+    """Names of the first parts; the next one has been made."""
+    seen = set()
+    for _ in range(3):
+        seen.update(part(fd))
+    time.sleep(0.05)
+    return seen
+
+def rest(fd):
+    names = []
+    while p := part(fd):
+        names += p
+    return names
+
+for change in "none", "unlink", "rename", "over":
+    everything = {f"{change}-{i:05}" for i in range(6000)}
+    for n in everything:
+        open(f"{d}/{n}", "x").close()
+    ino = os.stat(f"{d}/{change}-00000").st_ino
+    fd = os.open(d, os.O_RDONLY)
+    seen = until_ahead(fd)
+    unseen = everything - seen
+    assert len(unseen) > 1000, len(unseen)
+    if change == "unlink":
+        for n in unseen:
+            os.unlink(f"{d}/{n}")
+        unseen = set()
+    elif change == "rename":
+        for n in unseen:
+            os.rename(f"{d}/{n}", f"{d}/{n}.new")
+        unseen = {n + ".new" for n in unseen}
+    elif change == "over":  # names stay, each is another inode
+        for n in seen:
+            os.unlink(f"{d}/{n}")
+        for n in unseen:
+            open(f"{d}/new", "x").close()
+            os.rename(f"{d}/new", f"{d}/{n}")
+    got = rest(fd)
+    os.close(fd)
+    assert len(got) == len(set(got)), change
+    if change == "rename":  # those whose hash is already behind are not met
+        assert set(got) <= unseen, set(got) - unseen
+    else:
+        assert set(got) == unseen, (change, len(got), len(unseen))
+    for n in os.listdir(d):
+        os.unlink(f"{d}/{n}")
+P
+
 # What a file occupies is seen while it is still open.
 exec 7>open; head -c 3000000 /dev/urandom >&7; sync open; sleep 1.1
 [ "$(stat -c %b open)" -gt 5000 ] || fail "$(stat -c %b open) blocks of a file that is being written"
