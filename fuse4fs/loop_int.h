@@ -68,6 +68,8 @@ struct loop {
 };
 
 /* loop.c */
+enum { LOOP_SPIN_SCORE = 4 };	/* a worker's to start with */
+void *loop_worker(void *arg);	/* a thread's main; its struct worker */
 void loop_wake_one_locked(struct loop *l) REQUIRES(l->lock);
 /* The deputy's look at the leaders. True: one was stuck and the lead is free. */
 bool loop_tick_locked(struct loop *l, bool *ret_quiet) REQUIRES(l->lock);

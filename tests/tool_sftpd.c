@@ -2,8 +2,7 @@
 /*
  * An SFTP server on standard input and output that can do what servers do wrong.
  *
- *   --delay=MS       each way
- *   --no-fsync --no-limits --no-rename
+ *   --delay=MS       each way; --no-fsync --no-limits --no-rename: not supported
  *   --short --misorder    reads answered in part; answers out of order
  *   --shuffle        requests carried out in any order, as servers with threads do
  *   --fail=KIND:N:C  requests N .. N+C-1 of KIND (write, fsync, read; lock: writes to
@@ -14,10 +13,9 @@
  *   --report         every server that is there fails one fsync when one does, as Linux does
  *   --other          every other server of an image serves IMAGE.other in its place
  *   --sync=MS --read=MS --write=MS   what an fsync takes, and a read or write of the image
- *   --trickle=MS     reads of more than a block are answered with a byte every MS
- *   --lie            fsync is answered, and nothing is synced
- *   --hostile=N      one of N answers is damaged
- *   --seed=N
+ *   --trickle=MS     reads of more than a block are answered with a byte every MS; --lie: an
+ *                    fsync is answered, and nothing is synced
+ *   --hostile=N --seed=N  one of N answers is damaged
  */
 #include <endian.h>
 #include <errno.h>
@@ -38,7 +36,7 @@
 #include "transport/sftp_format.h"
 #include "wire_be.h"
 
-enum { PATH_LEN = 4200, HANDLES = 16, IN_LEN = 1024 * 1024, PACKET_MAX = 300 * 1024, OUT_MAX = 64 * 1024 * 1024 };
+enum { PATH_LEN = 4200, HANDLES = 16, IN_LEN = 1 << 20, PACKET_MAX = 300 << 10, OUT_MAX = 64 << 20 };
 
 struct packet {
 	struct packet *next;
@@ -312,8 +310,7 @@ static void do_fsync(uint32_t id, int fd)
 		status(id, bad ? SSH_FX_FAILURE : SSH_FX_OP_UNSUPPORTED);
 		return;
 	}
-	if (fd == image_fd)
-		usleep((useconds_t)opt.sync_ms * 1000);
+	usleep((useconds_t)(fd == image_fd ? opt.sync_ms : 0) * 1000);
 	if (dirty_fd >= 0 && !opt.lie)
 		sync_disk();
 	status(id, SSH_FX_OK);
@@ -547,14 +544,14 @@ static void parse(char **argv)
 		const struct { const char *name; bool *flag; int *number; } table[] = {
 			{ "--delay", NULL, &opt.delay_ms }, { "--die", NULL, &opt.die },
 			{ "--sync", NULL, &opt.sync_ms }, { "--read", NULL, &opt.read_ms },
-			{ "--write", NULL, &opt.write_ms },
-			{ "--trickle", NULL, &opt.trickle_ms }, { "--stop", NULL, &opt.stop },
-			{ "--hostile", NULL, &opt.hostile }, { "--seed", NULL, (int *)&opt.seed },
+			{ "--write", NULL, &opt.write_ms }, { "--trickle", NULL, &opt.trickle_ms },
+			{ "--stop", NULL, &opt.stop }, { "--hostile", NULL, &opt.hostile },
+			{ "--seed", NULL, (int *)&opt.seed }, { "--lie", &opt.lie, NULL },
 			{ "--no-fsync", &opt.no_fsync, NULL }, { "--no-limits", &opt.no_limits, NULL },
 			{ "--no-rename", &opt.no_rename, NULL }, { "--report", &opt.report, NULL },
 			{ "--other", &opt.other, NULL }, { "--short", &opt.is_short, NULL },
 			{ "--misorder", &opt.misorder, NULL }, { "--shuffle", &opt.shuffle, NULL },
-			{ "--forget", &opt.forget, NULL }, { "--lie", &opt.lie, NULL },
+			{ "--forget", &opt.forget, NULL },
 		};
 		size_t k = 0, count = sizeof(table) / sizeof(table[0]);
 
