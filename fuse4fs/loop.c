@@ -129,7 +129,7 @@ char *loop_reply_buffer(void)
 
 void loop_afterwards(void (*run)(void *arg), void *arg)
 {
-	if (!self || !self->loop->may_spin)
+	if (!self || !self->loop->may_spin || self->loop->single)
 		return;
 	self->afterwards = run;
 	self->afterwards_arg = arg;

@@ -68,7 +68,7 @@ char *loop_reply_buffer(void);
 /*
  * Once this request has been answered and no other one waits, this thread calls run: what is
  * going to be asked for next can be had ready. At most once; never where nobody spins, which is
- * where the client needs the core. run may wait for a device.
+ * where the client needs the core, nor with one thread. run may wait for a device.
  */
 void loop_afterwards(void (*run)(void *arg), void *arg);
 /*

@@ -52,6 +52,7 @@ static void make_locked(struct op_ahead *a) REQUIRES(a->lock)
 
 	a->answer.buf = a->buf;
 	a->answer.used = 0;
+	a->answer.full = false;
 	err = vfs_readdir_ahead(a->vfs, a->ino, a->cookie, op_listing_add, &a->answer, &a->listing);
 	a->state = err ? AHEAD_NONE : AHEAD_READY;
 }

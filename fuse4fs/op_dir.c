@@ -79,7 +79,8 @@ static int list(struct server *srv, uint32_t ino, uint64_t cookie, struct op_lis
 
 	if (!op_ahead_take(&srv->ahead, ino, cookie, l))
 		err = vfs_readdir(&srv->vfs, ino, cookie, op_listing_add, l);
-	if (!err && l->full && !l->plus)
+	/* On a remote image nobody may have to wait for what is not asked for, as at the end. */
+	if (!err && l->full && !l->plus && !srv->device.remote)
 		op_ahead_plan(&srv->ahead, &srv->vfs, ino, l->size, l->next);
 	return l->used ? 0 : err;
 }

@@ -231,9 +231,10 @@ def part(fd):
     names, at = [], 0
     while at < n:
         length = int.from_bytes(buf.raw[at + 16:at + 18], "little")
-        names.append(buf.raw[at + 19:at + length].split(b"\0")[0].decode())
+        name = buf.raw[at + 19:at + length].split(b"\0")[0].decode()
+        names.append((name, int.from_bytes(buf.raw[at:at + 8], "little")))
         at += length
-    return [n for n in names if n not in (".", "..")]
+    return [n for n in names if n[0] not in (".", "..")]
 
 def until_ahead(fd):
     """Names of the first parts; the next one has been made."""
@@ -249,13 +250,17 @@ def rest(fd):
         names += p
     return names
 
+def inodes(names):
+    return {(n, os.stat(f"{d}/{n}").st_ino) for n in names}
+
+os.mkdir(f"{d}.other")
 for change in "none", "unlink", "rename", "over":
     everything = {f"{change}-{i:05}" for i in range(6000)}
     for n in everything:
         open(f"{d}/{n}", "x").close()
-    ino = os.stat(f"{d}/{change}-00000").st_ino
+        open(f"{d}.other/{n}", "x").close()
     fd = os.open(d, os.O_RDONLY)
-    seen = until_ahead(fd)
+    seen = {n for n, ino in until_ahead(fd)}
     unseen = everything - seen
     assert len(unseen) > 1000, len(unseen)
     if change == "unlink":
@@ -267,20 +272,18 @@ for change in "none", "unlink", "rename", "over":
             os.rename(f"{d}/{n}", f"{d}/{n}.new")
         unseen = {n + ".new" for n in unseen}
     elif change == "over":  # names stay, each is another inode
-        for n in seen:
-            os.unlink(f"{d}/{n}")
         for n in unseen:
-            open(f"{d}/new", "x").close()
-            os.rename(f"{d}/new", f"{d}/{n}")
+            os.rename(f"{d}.other/{n}", f"{d}/{n}")
     got = rest(fd)
     os.close(fd)
     assert len(got) == len(set(got)), change
     if change == "rename":  # those whose hash is already behind are not met
-        assert set(got) <= unseen, set(got) - unseen
+        assert set(got) <= inodes(unseen), change
     else:
-        assert set(got) == unseen, (change, len(got), len(unseen))
-    for n in os.listdir(d):
-        os.unlink(f"{d}/{n}")
+        assert set(got) == inodes(unseen), (change, len(got), len(unseen))
+    for each in d, f"{d}.other":
+        for n in os.listdir(each):
+            os.unlink(f"{each}/{n}")
 P
 
 # What a file occupies is seen while it is still open.

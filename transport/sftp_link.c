@@ -377,11 +377,11 @@ static void give_up(struct sftp_dev *dev)
 
 static void lost(struct sftp_dev *dev, int err)
 {
-	bool is_hopeless;
+	bool is_hopeless, is_overdue;
 	char how[160];
 
 	/* A disk may need longer than the deadline, and every time we do not wait for it. */
-	if ((err == -ETIMEDOUT || err == -ETIME) && dev->syncing)
+	if (err == -ETIMEDOUT && dev->syncing)
 		dev->patience = MIN(dev->patience + 1, (unsigned)PATIENCE_MAX);
 	snprintf(how, sizeof(how), "%s", *dev->stream->ops->why(dev->stream) ?
 		 dev->stream->ops->why(dev->stream) : strerror(-err));
@@ -391,7 +391,9 @@ static void lost(struct sftp_dev *dev, int err)
 		dev->lost_ms = boot_ms();
 	if (!dev->broken)
 		wlog_resend(&dev->log);
-	dev->losses += err == -ETIME || err == -ENOLCK ? OVERDUE_LOSSES : 1;
+	/* An answer was owed for long, and not because the machine slept. */
+	is_overdue = (err == -ETIME || err == -ENOLCK) && !dev->suspect;
+	dev->losses += is_overdue ? OVERDUE_LOSSES : 1;
 	is_hopeless = is_hopeless_locked(dev);
 	mutex_unlock(&dev->lock);
 	if (is_hopeless || is_hung(dev)) {
@@ -448,6 +450,8 @@ static void notice_sleep(struct sftp_dev *dev)
 	if (slept > dev->slept_ms + SLEPT_MS) {
 		dev->suspect = true;
 		dev->heard_ms = boot_ms();
+		for (unsigned i = 0; i < dev->want_channels; i++)
+			dev->chans[i].heard_ms = dev->heard_ms;
 		dev->beat_ms = dev->heard_ms;
 	}
 	dev->slept_ms = slept;
@@ -487,16 +491,24 @@ static int64_t silence_end(const struct sftp_dev *dev)
 	return dev->heard_ms + (dev->suspect ? MIN(SUSPECT_MS, limit) : limit);
 }
 
-/* The same for one channel: each has a process of its own there, which may stop alone. */
-static int64_t stall_end(const struct sftp_dev *dev)
+/*
+ * The same for one channel: each has a process of its own there, which may stop alone. -ETIMEDOUT
+ * when it is the one that syncs, which may take its time (is_hung), else -ETIME; 0: *ret_end_ms
+ * is the soonest.
+ */
+static int stalled(const struct sftp_dev *dev, int64_t now, int64_t *ret_end_ms)
 {
-	int64_t end = INT64_MAX;
-
+	*ret_end_ms = INT64_MAX;
 	for (unsigned i = 0; i < dev->want_channels; i++) {
-		if (dev->chans[i].used)
-			end = MIN(end, dev->chans[i].heard_ms + STALL * silence_limit(dev));
+		int64_t end = dev->chans[i].heard_ms + STALL * silence_limit(dev);
+
+		if (!dev->chans[i].used)
+			continue;
+		if (now >= end)
+			return dev->syncing && i == dev->sync_chan ? -ETIMEDOUT : -ETIME;
+		*ret_end_ms = MIN(*ret_end_ms, end);
 	}
-	return end;
+	return 0;
 }
 
 /* A round that took long is one of a process that was stopped, or of a machine that slept. */
@@ -513,7 +525,8 @@ static void count_time(struct sftp_dev *dev, int64_t now)
 /* What time asks for. Returns how long to wait, or -errno: the connection is not to be used. */
 static int64_t keep_time(struct sftp_dev *dev)
 {
-	int64_t now = boot_ms(), wait, silence, stall;
+	int64_t now = boot_ms(), wait, end;
+	int err;
 
 	notice_sleep(dev);
 	if (watch_run(dev))
@@ -530,9 +543,10 @@ static int64_t keep_time(struct sftp_dev *dev)
 		dev->suspect = false;
 		return wait;
 	}
-	silence = silence_end(dev) - now;
-	stall = stall_end(dev) - now;
-	return silence <= 0 ? -ETIMEDOUT : stall <= 0 ? -ETIME : MIN(wait, MIN(silence, stall));
+	if (now >= silence_end(dev))
+		return -ETIMEDOUT;
+	err = stalled(dev, now, &end);
+	return err ? err : MIN(wait, MIN(silence_end(dev), end) - now);
 }
 
 /* UP or BROKEN: one round. */

@@ -66,7 +66,8 @@ static int next_address(struct tcp_attempt *a)
 		if (a->fd >= 0) {
 			tune(a->fd);
 			if (!connect(a->fd, ai->ai_addr, ai->ai_addrlen) || errno == EINPROGRESS) {
-				ms = a->next || a->may_look_up ? TCP_ADDRESS_MS : TCP_DEAD_MS;
+				ms = a->next || a->may_look_up || a->lookup ? TCP_ADDRESS_MS :
+								      TCP_DEAD_MS;
 				a->until_ns = tcp_now_ns() + ms * 1000000;
 				return -EAGAIN;
 			}
