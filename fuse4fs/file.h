@@ -18,7 +18,8 @@ ssize_t file_read(struct inode *inode, void *buf, size_t len, uint64_t off);
  */
 ssize_t file_write(struct inode *inode, const void *buf, size_t len, uint64_t off, bool root);
 /* The same for pages that the kernel's client writes back: it keeps the times itself and sends
- * them, so overwriting blocks leaves the inode alone. A file that has become immutable since
+ * them, before or after the data: overwriting blocks leaves the inode alone, and what comes
+ * after times that it has told leaves those. A file that has become immutable since
  * the kernel took the data gets it all the same. */
 ssize_t file_write_back(struct inode *inode, const void *buf, size_t len, uint64_t off, bool root);
 /* Sets the size: frees blocks beyond, zeroes the tail of the last block. Long ones are

@@ -37,8 +37,9 @@ static int load(struct inode *inode, size_t len, uint8_t **ret_data)
 	return 0;
 }
 
-static int store(struct inode *inode, const uint8_t *data, size_t len)
+static int store(struct inode *inode, const uint8_t *data, size_t len, bool back)
 {
+	const struct timespec now = fs_now();
 	uint64_t old = inode->size;
 	struct handle h;
 	int err;
@@ -47,7 +48,7 @@ static int store(struct inode *inode, const uint8_t *data, size_t len)
 	if (err)
 		return err;
 	inode->size = len;
-	inode->mtime = inode->ctime = fs_now();
+	file_touch(inode, &now, back);
 	err = inline_write(&h, inode, data, len);
 	if (err)
 		inode->size = old;
@@ -148,7 +149,8 @@ static int load_fitting(struct inode *inode, uint64_t end, uint8_t **ret_data)
 	return load(inode, MAX(end, inode->size), ret_data);
 }
 
-static int write_locked(struct inode *inode, const void *buf, size_t len, uint64_t off, bool root)
+static int write_locked(struct inode *inode, const void *buf, size_t len, uint64_t off, bool root,
+			bool back)
 {
 	uint64_t end = MAX(off + len, inode->size);
 	AUTOFREE uint8_t *data = NULL;
@@ -159,20 +161,21 @@ static int write_locked(struct inode *inode, const void *buf, size_t len, uint64
 		return err;
 	if (data) {
 		memcpy(data + off, buf, len);
-		err = store(inode, data, end);
+		err = store(inode, data, end, back);
 		if (err != -ENOSPC)
 			return err ? err : 1;
 	}
 	return to_blocks_locked(inode, root);
 }
 
-int file_inline_write(struct inode *inode, const void *buf, size_t len, uint64_t off, bool root)
+int file_inline_write(struct inode *inode, const void *buf, size_t len, uint64_t off, bool root,
+		      bool back)
 {
 	int ret = 0;
 
 	rwlock_write(&inode->lock);
 	if (inode_is_inline(inode))
-		ret = write_locked(inode, buf, len, off, root);
+		ret = write_locked(inode, buf, len, off, root, back);
 	rwlock_write_unlock(&inode->lock);
 	return ret;
 }
@@ -190,7 +193,7 @@ static int zero_locked(struct inode *inode, uint64_t off, uint64_t end)
 	end = MIN(end, inode->size);
 	if (off < end)
 		memset(data + off, 0, end - off);
-	ret = store(inode, data, inode->size);
+	ret = store(inode, data, inode->size, false);
 	return ret ? ret : 1;
 }
 
@@ -218,7 +221,7 @@ static int truncate_locked(struct inode *inode, uint64_t size)
 		return ret;
 	if (!data)
 		return to_blocks_locked(inode, true);
-	ret = store(inode, data, size);
+	ret = store(inode, data, size, false);
 	return ret ? ret : 1;
 }
 

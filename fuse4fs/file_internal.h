@@ -67,11 +67,20 @@ int file_zero_part(struct inode *inode, uint64_t off, uint64_t end);
  */
 int file_unmap(struct inode *inode, uint64_t lblk, uint64_t end, const struct timespec *now);
 
+/* Times of a write; those of write-back are the client's, once it has told some. */
+static inline void file_touch(struct inode *inode, const struct timespec *now, bool back)
+	REQUIRES(inode->lock)
+{
+	if (!back || !inode->client_times)
+		inode->mtime = inode->ctime = *now;
+}
+
 /* Inline files (file_inline.c). All take the lock themselves but for _locked. */
 /* Reads [off, off + len), which lies inside the file: zeros where nothing is stored. */
 int file_inline_read_locked(struct inode *inode, void *buf, size_t len, uint64_t off);
-/* 1 written; 0 the file is not inline (any more); -errno. */
-int file_inline_write(struct inode *inode, const void *buf, size_t len, uint64_t off, bool root);
+/* back: file_write_back's. 1 written; 0 the file is not inline (any more); -errno. */
+int file_inline_write(struct inode *inode, const void *buf, size_t len, uint64_t off, bool root,
+		      bool back);
 /* Same results; bytes [off, end) become zeros, the size stays. */
 int file_inline_zero(struct inode *inode, uint64_t off, uint64_t end);
 /* Same results; sets the size. */

@@ -33,7 +33,7 @@ struct write {
 	uint64_t from, end;
 	bool root;
 	struct timespec now;
-	bool keep_times;		/* where only blocks are overwritten */
+	bool back;			/* write-back: times are the client's (file_touch) */
 };
 
 /* Blocks being given data, and what they are now. */
@@ -197,7 +197,7 @@ static int publish(const struct write *w, struct piece *p)
 		err = keep_converted(inode, p, map_piece(&h, inode, p));
 		if (!err) {
 			inode->size = MAX(inode->size, piece_end(w, p));
-			inode->mtime = inode->ctime = w->now;
+			file_touch(inode, &w->now, w->back);
 		}
 		/* After an error too: the root of its map may have changed. */
 		err2 = inode_store(&h, inode, true);
@@ -295,7 +295,7 @@ static int finish(const struct write *w)
 	struct handle h;
 	int err = 0;
 
-	if (w->keep_times)
+	if (w->back)
 		return 0;
 	rwlock_write(&inode->lock);
 	if (m->tv_sec != now->tv_sec || m->tv_nsec != now->tv_nsec ||
@@ -351,9 +351,9 @@ static int may_change(struct inode *inode, uint64_t len, uint64_t off, bool acce
 }
 
 static ssize_t write_range(struct inode *inode, const void *buf, size_t len, uint64_t off,
-			   bool root, bool keep_times)
+			   bool root, bool back)
 {
-	struct write w = { inode, buf, off, off + len, root, fs_now(), keep_times };
+	struct write w = { inode, buf, off, off + len, root, fs_now(), back };
 	int err = fs_may_write(inode->fs);
 	bool is_inline = false;
 	ssize_t n = 0;
@@ -361,9 +361,9 @@ static ssize_t write_range(struct inode *inode, const void *buf, size_t len, uin
 	if (err || len == 0)
 		return err;
 	file_share(inode);
-	err = may_change(inode, len, off, keep_times, &is_inline);
+	err = may_change(inode, len, off, back, &is_inline);
 	if (!err && is_inline) {
-		err = file_inline_write(inode, buf, len, off, root);
+		err = file_inline_write(inode, buf, len, off, root, back);
 		n = err > 0 ? (ssize_t)len : 0;
 	}
 	if (!err)

@@ -160,11 +160,46 @@ static void sequential_reads_are_prefetched_once(void **state)
 	scratch_free(&s);
 }
 
+/*
+ * Data and times of one write-back come in either order: the client sends pages without
+ * waiting, and then times. Later data of its leaves them alone, too; other writes do not.
+ */
+static void times_that_the_client_has_told_stay(void **state)
+{
+	static const char *const features[] = { "^inline_data", "inline_data" };
+	const struct cred root = { .root = true };
+	const struct stat told = { .st_mtim = { 1000, 1 }, .st_ctim = { 1001, 2 } };
+	struct inode *inode;
+	struct scratch s;
+
+	for (size_t i = 0; i < 2; i++) {
+		char args[64];
+
+		snprintf(args, sizeof(args), "-b 4096 -I 256 -O %s", features[i]);
+		scratch_new(&s, 16 << 20, args);
+		inode = scratch_file(&s, "f");
+		assert_int_equal(file_write_back(inode, "one", 3, 0, true), 3);
+		assert_int_not_equal(inode->mtime.tv_sec, 1000);
+		assert_int_equal(ops_setattr(s.fs, inode->ino, &told, SET_MTIME | SET_CTIME, &root, NULL), 0);
+		assert_int_equal(file_write_back(inode, "four", 4, 3, true), 4);
+		assert_int_equal(file_write_back(inode, "far", 3, 100000, true), 3);
+		assert_int_equal(inode->mtime.tv_sec, 1000);
+		assert_int_equal(inode->ctime.tv_sec, 1001);
+		assert_int_equal(file_write(inode, "six", 3, 200000, true), 3);
+		assert_int_not_equal(inode->mtime.tv_sec, 1000);
+		assert_int_not_equal(inode->ctime.tv_sec, 1001);
+		inode_put(inode);
+		scratch_check(&s);
+		scratch_free(&s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(faults_leave_a_sound_image),
 		cmocka_unit_test(sequential_reads_are_prefetched_once),
+		cmocka_unit_test(times_that_the_client_has_told_stay),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
