@@ -67,9 +67,8 @@ int file_zero_part(struct inode *inode, uint64_t off, uint64_t end);
  */
 int file_unmap(struct inode *inode, uint64_t lblk, uint64_t end, const struct timespec *now);
 
-/* Times of a write; those of write-back are the client's, once it has told some. */
+/* Times of a write; those of write-back are the client's, once it has told some. [inode->lock] */
 static inline void file_touch(struct inode *inode, const struct timespec *now, bool back)
-	REQUIRES(inode->lock)
 {
 	if (!back || !inode->client_times)
 		inode->mtime = inode->ctime = *now;

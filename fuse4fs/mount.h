@@ -63,6 +63,6 @@ int mount_umount(const char *mountpoint, bool lazy, bool force);
 int mount_drain(const char *mountpoint);
 /* The whole of `fuse4fs -u`: unmounts, waits, bounded, for the server's end, and says whether
  * everything was written. Not for other mounts of the same: the server goes on for these. */
-int mount_umount_main(const char *mountpoint, bool lazy, bool force);
+int mount_umount_main(const char *name, bool lazy, bool force);
 
 #endif

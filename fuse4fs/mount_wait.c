@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -111,7 +112,9 @@ static const char *stat_field(const char *text, int field)
 /* While the parent has not taken notice. Not of another process that has the number by now. */
 static bool zombie_status(const struct awaited *a, int *ret_status)
 {
-	char path[32], text[1024];
+	char path[32], text[1024], *end;
+	const char *code;
+	long status;
 	ssize_t n;
 	int fd;
 
@@ -124,8 +127,12 @@ static bool zombie_status(const struct awaited *a, int *ret_status)
 	if (n < 0 || syscall(SYS_pidfd_send_signal, a->pid_fd, 0, NULL, 0))
 		return false;
 	text[n] = '\0';
-	return *stat_field(text, STAT_STATE) == 'Z' &&
-	       sscanf(stat_field(text, STAT_EXIT_CODE), "%d", ret_status) == 1;
+	code = stat_field(text, STAT_EXIT_CODE);
+	status = strtol(code, &end, 10);
+	if (*stat_field(text, STAT_STATE) != 'Z' || end == code)
+		return false;
+	*ret_status = (int)status;
+	return true;
 }
 
 /* Afterwards. Kernels tell since Linux 6.15. */

@@ -32,17 +32,18 @@ each()
 	xargs -P "$(nproc)" -I '{}' bash -c '
 		log=$1/$2.$(basename "$3")
 		"${@:4}" >"$log" 2>&1 || { echo "== $2: $3"; cat "$log"; exit 1; }
-	' bash "$logs" "$1" '{}' "${@:2}" || status=1
+	' bash "$logs" "$1" '{}' "${@:2}"
 }
 
 bash tests/lint_layers.sh || status=1
 printf '%s\n' "${sources[@]}" "${tests[@]}" |
-	each gcc gcc "${flags[@]}" "${warnings[@]}" -O2 -c -o /dev/null '{}'
-printf '%s\n' "${tests[@]}" | each clang clang "${flags[@]}" "${warnings[@]}" -fsyntax-only '{}'
+	each gcc gcc "${flags[@]}" "${warnings[@]}" -O2 -c -o /dev/null '{}' || status=1
+printf '%s\n' "${tests[@]}" |
+	each clang clang "${flags[@]}" "${warnings[@]}" -fsyntax-only '{}' || status=1
 printf '%s\n' "${sources[@]}" |
-	each clang clang "${flags[@]}" "${warnings[@]}" -Wthread-safety -fsyntax-only '{}'
+	each clang clang "${flags[@]}" "${warnings[@]}" -Wthread-safety -fsyntax-only '{}' || status=1
 printf '%s\n' "${sources[@]}" |
-	each tidy clang-tidy --quiet --warnings-as-errors='*' '{}' -- "${flags[@]}"
+	each tidy clang-tidy --quiet --warnings-as-errors='*' '{}' -- "${flags[@]}" || status=1
 # readdirCalled: readdir(3) is safe on a stream of one's own, and readdir_r is obsolete.
 cppcheck --quiet -j "$(nproc)" --error-exitcode=1 --enable=warning,performance,portability \
 	--inline-suppr --suppress=missingIncludeSystem --suppress=readdirCalled \

@@ -510,7 +510,7 @@ struct owner {
 enum owner_life { LIFE_DEAD, LIFE_ALIVE, LIFE_UNKNOWN };
 
 /* This process, with an id that no other has. */
-void owner_self(struct owner *ret);
+void owner_self(struct owner *me);
 /* A whole lock file: padded, with a newline, not terminated. */
 void owner_print(const struct owner *o, uint64_t beat, char line[LOCK_LINE_MAX]);
 /* text: terminated. False: it is not a lock of this kind. */
