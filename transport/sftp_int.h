@@ -6,6 +6,7 @@
  *   sftp_sched.c  which queued work becomes a request, on which channel
  *   sftp_req.c    requests: ids, sending, answers
  *   sftp_link.c   the connection: channels, loss, new attempts, heartbeat; the I/O thread
+ *   sftp_patience.c  how long silence is waited for
  *   sftp_login.c  one attempt to set it up
  *   sftp_ident.c  is this still our file
  *   sftp_guard.c  late writes of dead connections
@@ -408,6 +409,15 @@ void sched_run_locked(struct sftp_dev *dev) REQUIRES(dev->lock);
 /* An answer to an fsync, or what stands for it. */
 void sched_synced(struct sftp_dev *dev, const struct req *req, int err);
 void sched_write_failed(struct sftp_dev *dev, const struct req *req, uint32_t status);
+
+/* sftp_patience.c; all for the I/O thread */
+/* Somebody has waited for timeout_ms, through so many losses that he will get no answer. */
+bool patience_ended_locked(const struct sftp_dev *dev) REQUIRES(dev->lock);
+/* An fsync has been out for too long, over all connections. */
+bool patience_hung(const struct sftp_dev *dev);
+/* -ETIMEDOUT, -ETIME: the server, or one process of it, has been silent for too long; 0:
+ * *ret_end_ms is when that will be. There is something in flight. */
+int patience_silence(const struct sftp_dev *dev, int64_t now, int64_t *ret_end_ms);
 
 /* sftp_link.c */
 /* A channel's server has told what it can; its image is to be opened. */

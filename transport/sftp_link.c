@@ -18,7 +18,6 @@ enum {
 	FIRST_MS = 40,		/* after a loss; most are short */
 	BACKOFF_MIN_MS = 200,
 	BACKOFF_MAX_MS = 10000,
-	SUSPECT_MS = 3000,
 	SLEPT_MS = 2000,	/* a jump of the clock that is a sleep */
 	CLOSE_MS = 3000,
 	PATIENCE_MAX = 5,
@@ -333,39 +332,9 @@ static void plan_attempt(struct sftp_dev *dev)
 	dev->backoff_ms = MIN(BACKOFF_MAX_MS, MAX(BACKOFF_MIN_MS, 2 * dev->backoff_ms));
 }
 
-/*
- * Every connection dies before somebody gets an answer: of what he asks for, perhaps. True
- * when that has gone on for as long as an outage may last.
- */
-static bool is_hopeless_locked(const struct sftp_dev *dev) REQUIRES(dev->lock)
-{
-	const struct list *const queues[] = { &dev->small, &dev->bulk };
-	int64_t start = boot_ms() - dev->timeout_ms;
-
-	if (!dev->timeout_ms)
-		return false;
-	if (dev->stuck_ms && dev->stuck_ms < start && dev->losses - dev->stuck_losses >= HOPELESS)
-		return true;
-	for (unsigned i = 0; i < ARRAY_LEN(queues); i++) {
-		for (struct list *l = queues[i]->next; l != queues[i]; l = l->next) {
-			const struct sftp_op *op = container_of(l, struct piece, link)->op;
-
-			if (op->since_ms < start && dev->losses - op->losses >= HOPELESS)
-				return true;
-		}
-	}
-	return false;
-}
-
-/* Without an answer to an fsync the server may be as lively as it likes. */
-static bool is_hung(const struct sftp_dev *dev)
-{
-	return dev->hung_ms && dev->sync_ms >= dev->hung_ms;
-}
-
 static void give_up(struct sftp_dev *dev)
 {
-	if (is_hung(dev))
+	if (patience_hung(dev))
 		link_set_state(dev, SFTP_FAILED, "the server answers, but has not synced the image "
 			       "to its disk for %lld s: given up; all input and output fails from "
 			       "now on", (long long)dev->sync_ms / 1000);
@@ -394,9 +363,9 @@ static void lost(struct sftp_dev *dev, int err)
 	/* An answer was owed for long, and not because the machine slept. */
 	is_overdue = (err == -ETIME || err == -ENOLCK) && !dev->suspect;
 	dev->losses += is_overdue ? OVERDUE_LOSSES : 1;
-	is_hopeless = is_hopeless_locked(dev);
+	is_hopeless = patience_ended_locked(dev);
 	mutex_unlock(&dev->lock);
-	if (is_hopeless || is_hung(dev)) {
+	if (is_hopeless || patience_hung(dev)) {
 		give_up(dev);
 		return;
 	}
@@ -477,40 +446,6 @@ static int beat(struct sftp_dev *dev)
 	return 0;
 }
 
-/* Of silence, from which it is too much. */
-static int64_t silence_limit(const struct sftp_dev *dev)
-{
-	return dev->deadline_ms << (dev->syncing ? dev->patience : 0);
-}
-
-/* When the server will have been silent for too long; the past: it has. */
-static int64_t silence_end(const struct sftp_dev *dev)
-{
-	int64_t limit = silence_limit(dev);
-
-	return dev->heard_ms + (dev->suspect ? MIN(SUSPECT_MS, limit) : limit);
-}
-
-/*
- * The same for one channel: each has a process of its own there, which may stop alone. -ETIMEDOUT
- * when it is the one that syncs, which may take its time (is_hung), else -ETIME; 0: *ret_end_ms
- * is the soonest.
- */
-static int stalled(const struct sftp_dev *dev, int64_t now, int64_t *ret_end_ms)
-{
-	*ret_end_ms = INT64_MAX;
-	for (unsigned i = 0; i < dev->want_channels; i++) {
-		int64_t end = dev->chans[i].heard_ms + STALL * silence_limit(dev);
-
-		if (!dev->chans[i].used)
-			continue;
-		if (now >= end)
-			return dev->syncing && i == dev->sync_chan ? -ETIMEDOUT : -ETIME;
-		*ret_end_ms = MIN(*ret_end_ms, end);
-	}
-	return 0;
-}
-
 /* A round that took long is one of a process that was stopped, or of a machine that slept. */
 static void count_time(struct sftp_dev *dev, int64_t now)
 {
@@ -532,7 +467,7 @@ static int64_t keep_time(struct sftp_dev *dev)
 	if (watch_run(dev))
 		return -ESTALE;
 	count_time(dev, now);
-	if (is_hung(dev))
+	if (patience_hung(dev))
 		return -ETIMEDOUT;
 	if (now >= dev->beat_ms && req_overdue(dev))
 		return -ETIME;
@@ -543,10 +478,8 @@ static int64_t keep_time(struct sftp_dev *dev)
 		dev->suspect = false;
 		return wait;
 	}
-	if (now >= silence_end(dev))
-		return -ETIMEDOUT;
-	err = stalled(dev, now, &end);
-	return err ? err : MIN(wait, MIN(silence_end(dev), end) - now);
+	err = patience_silence(dev, now, &end);
+	return err ? err : MIN(wait, end - now);
 }
 
 /* UP or BROKEN: one round. */
