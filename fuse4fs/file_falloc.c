@@ -129,6 +129,7 @@ static int allocate(struct inode *inode, uint64_t lblk, uint64_t end, bool zero,
 /* The end of a successful call: times, and the size where it grows. */
 static int set_size(struct inode *inode, uint64_t size)
 {
+	const struct timespec now = fs_now();
 	struct handle h;
 	int err;
 
@@ -136,7 +137,7 @@ static int set_size(struct inode *inode, uint64_t size)
 	err = inode_begin(inode, INODE_STORE_CREDITS, &h);
 	if (!err) {
 		inode->size = MAX(inode->size, size);
-		inode->mtime = inode->ctime = fs_now();
+		file_touch(inode, &now);
 		err = inode_store(&h, inode, true);
 		txn_stop(&h);
 	}

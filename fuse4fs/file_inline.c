@@ -37,7 +37,7 @@ static int load(struct inode *inode, size_t len, uint8_t **ret_data)
 	return 0;
 }
 
-static int store(struct inode *inode, const uint8_t *data, size_t len, bool back)
+static int store(struct inode *inode, const uint8_t *data, size_t len)
 {
 	const struct timespec now = fs_now();
 	uint64_t old = inode->size;
@@ -48,7 +48,7 @@ static int store(struct inode *inode, const uint8_t *data, size_t len, bool back
 	if (err)
 		return err;
 	inode->size = len;
-	file_touch(inode, &now, back);
+	file_touch(inode, &now);
 	err = inline_write(&h, inode, data, len);
 	if (err)
 		inode->size = old;
@@ -149,8 +149,7 @@ static int load_fitting(struct inode *inode, uint64_t end, uint8_t **ret_data)
 	return load(inode, MAX(end, inode->size), ret_data);
 }
 
-static int write_locked(struct inode *inode, const void *buf, size_t len, uint64_t off, bool root,
-			bool back)
+static int write_locked(struct inode *inode, const void *buf, size_t len, uint64_t off, bool root)
 {
 	uint64_t end = MAX(off + len, inode->size);
 	AUTOFREE uint8_t *data = NULL;
@@ -161,21 +160,20 @@ static int write_locked(struct inode *inode, const void *buf, size_t len, uint64
 		return err;
 	if (data) {
 		memcpy(data + off, buf, len);
-		err = store(inode, data, end, back);
+		err = store(inode, data, end);
 		if (err != -ENOSPC)
 			return err ? err : 1;
 	}
 	return to_blocks_locked(inode, root);
 }
 
-int file_inline_write(struct inode *inode, const void *buf, size_t len, uint64_t off, bool root,
-		      bool back)
+int file_inline_write(struct inode *inode, const void *buf, size_t len, uint64_t off, bool root)
 {
 	int ret = 0;
 
 	rwlock_write(&inode->lock);
 	if (inode_is_inline(inode))
-		ret = write_locked(inode, buf, len, off, root, back);
+		ret = write_locked(inode, buf, len, off, root);
 	rwlock_write_unlock(&inode->lock);
 	return ret;
 }
@@ -193,7 +191,7 @@ static int zero_locked(struct inode *inode, uint64_t off, uint64_t end)
 	end = MIN(end, inode->size);
 	if (off < end)
 		memset(data + off, 0, end - off);
-	ret = store(inode, data, inode->size, false);
+	ret = store(inode, data, inode->size);
 	return ret ? ret : 1;
 }
 
@@ -221,7 +219,7 @@ static int truncate_locked(struct inode *inode, uint64_t size)
 		return ret;
 	if (!data)
 		return to_blocks_locked(inode, true);
-	ret = store(inode, data, size, false);
+	ret = store(inode, data, size);
 	return ret ? ret : 1;
 }
 

@@ -67,19 +67,28 @@ int file_zero_part(struct inode *inode, uint64_t off, uint64_t end);
  */
 int file_unmap(struct inode *inode, uint64_t lblk, uint64_t end, const struct timespec *now);
 
-/* Times of a write; those of write-back are the client's, once it has told some. [inode->lock] */
-static inline void file_touch(struct inode *inode, const struct timespec *now, bool back)
+/*
+ * Does a change of the data set mtime and ctime here? [inode->lock] Not where the kernel's
+ * client keeps them: it tells new ones itself, and tells nothing when its clock still stands at
+ * the last ones, so setting any here would part us for good. What goes past its cache
+ * (chattr +S) it does not date.
+ */
+static inline bool file_sets_times(const struct inode *inode)
 {
-	if (!back || !inode->client_times)
+	return !inode->fs->client_times || (inode->flags & EXT2_SYNC_FL);
+}
+
+static inline void file_touch(struct inode *inode, const struct timespec *now)
+{
+	if (file_sets_times(inode))
 		inode->mtime = inode->ctime = *now;
 }
 
 /* Inline files (file_inline.c). All take the lock themselves but for _locked. */
 /* Reads [off, off + len), which lies inside the file: zeros where nothing is stored. */
 int file_inline_read_locked(struct inode *inode, void *buf, size_t len, uint64_t off);
-/* back: file_write_back's. 1 written; 0 the file is not inline (any more); -errno. */
-int file_inline_write(struct inode *inode, const void *buf, size_t len, uint64_t off, bool root,
-		      bool back);
+/* 1 written; 0 the file is not inline (any more); -errno. */
+int file_inline_write(struct inode *inode, const void *buf, size_t len, uint64_t off, bool root);
 /* Same results; bytes [off, end) become zeros, the size stays. */
 int file_inline_zero(struct inode *inode, uint64_t off, uint64_t end);
 /* Same results; sets the size. */

@@ -112,6 +112,8 @@ struct fs {
 	uint8_t def_hash_version;		/* EXT2_HASH_*, signedness applied */
 	uint32_t hash_seed[4];
 	struct timespec mount_time;
+	bool client_times;			/* the kernel's client keeps mtime and ctime of regular
+						 * files, and tells them; set before its first request */
 	bool marked_mounted;			/* the superblock on disk says: in use, not clean */
 	uint64_t reserved_blocks;		/* only for root (s_r_blocks_count), ... */
 	uint32_t reserve_uid, reserve_gid;	/* ... this user, and this group unless it is 0 */

@@ -62,8 +62,6 @@ struct inode {
 	uint32_t dir_faults;		/* [atomic] dir.c: damage logged so far, so that it ends */
 	uint32_t sync_tid;		/* [lock] last transaction that changed it */
 	uint32_t datasync_tid;		/* [lock] ... in a way fdatasync must keep */
-	bool client_times;		/* [lock] the kernel's client keeps mtime and ctime, and has told
-					 * some: what it writes back changes neither */
 	bool has_sync_tid;		/* [lock] false: not changed since it was read */
 	bool half_cut;			/* [lock] blocks behind size are being freed: an orphan
 					 * whatever nlink is */

@@ -61,6 +61,8 @@ void op_init(void *userdata, struct fuse_conn_info *conn)
 	conn->max_background = MAX_BACKGROUND;
 	conn->congestion_threshold = CONGESTION_THRESHOLD;
 	conn->time_gran = vfs_time_gran(&srv->vfs);
+	if (conn->want & FUSE_CAP_WRITEBACK_CACHE)
+		vfs_client_keeps_times(&srv->vfs);
 	srv->no_open = srv->opt->readonly && (conn->capable & FUSE_CAP_NO_OPEN_SUPPORT);
 	srv->no_opendir = conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT;
 	srv->proto_minor = conn->proto_minor;

@@ -88,9 +88,6 @@ static int set_others(struct inode *inode, const struct stat *st, unsigned what)
 	int err, end;
 
 	rwlock_write(&inode->lock);
-	/* Write-back that was sent before may come later: it must not make these times newer. */
-	if (what & SET_CTIME)
-		inode->client_times = true;
 	if (is_repeat(inode, st, what)) {
 		rwlock_write_unlock(&inode->lock);
 		return 0;

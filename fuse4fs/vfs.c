@@ -35,6 +35,11 @@ unsigned vfs_time_gran(struct vfs *v)
 	return v->fs->inode_size > EXT2_GOOD_OLD_INODE_SIZE ? 1 : 1000000000;
 }
 
+void vfs_client_keeps_times(struct vfs *v)
+{
+	v->fs->client_times = true;
+}
+
 bool vfs_is_open(struct vfs *v, uint32_t ino)
 {
 	return nodes_known(v->opens, ino);

@@ -77,6 +77,9 @@ bool vfs_is_known(struct vfs *v, uint32_t ino);
 
 /* Nanoseconds that a time stamp can tell apart; the kernel must not remember finer ones. */
 unsigned vfs_time_gran(struct vfs *v);
+/* The kernel's client writes back: times of regular files are those that it tells, and a
+ * change of their data sets none. Before the first request. */
+void vfs_client_keeps_times(struct vfs *v);
 /* Does the kernel hold a descriptor of it, whatever for? A snapshot, too. */
 bool vfs_is_open(struct vfs *v, uint32_t ino);
 

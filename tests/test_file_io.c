@@ -160,34 +160,68 @@ static void sequential_reads_are_prefetched_once(void **state)
 	scratch_free(&s);
 }
 
+static void set_times(struct scratch *s, struct inode *inode)
+{
+	const struct stat told = { .st_mtim = { 1000, 1 }, .st_ctim = { 1001, 2 } };
+	const struct cred root = { .root = true };
+
+	assert_int_equal(ops_setattr(s->fs, inode->ino, &told, SET_MTIME | SET_CTIME, &root, NULL), 0);
+}
+
+static void check_times(const struct inode *inode, bool kept)
+{
+	assert_int_equal(inode->mtime.tv_sec == 1000, kept);
+	assert_int_equal(inode->ctime.tv_sec == 1001, kept);
+}
+
+/* Every way to change the data, plain and inline. */
+static void change(struct inode *inode, unsigned how)
+{
+	switch (how) {
+	case 0:
+		assert_int_equal(file_write_back(inode, "one", 3, 0, true), 3);
+		assert_int_equal(file_write_back(inode, "far", 3, 100000, true), 3);
+		break;
+	case 1:
+		assert_int_equal(file_write(inode, "one", 3, 0, true), 3);
+		break;
+	case 2:
+		assert_int_equal(file_fallocate(inode, FALLOC_FL_KEEP_SIZE, 0, 1 << 20, true), 0);
+		break;
+	case 3:
+		assert_int_equal(file_fallocate(inode, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, 0,
+						8192, true), 0);
+		break;
+	default:
+		assert_int_equal(file_truncate(inode, inode->size), 0);
+	}
+}
+
 /*
- * Data and times of one write-back come in either order: the client sends pages without
- * waiting, and then times. Later data of its leaves them alone, too; other writes do not.
+ * The kernel's client dates the files whose pages it caches, and tells the times before the
+ * data, after them, or not at all if they are those that the file was made with.
  */
-static void times_that_the_client_has_told_stay(void **state)
+static void times_are_the_clients_where_it_keeps_them(void **state)
 {
 	static const char *const features[] = { "^inline_data", "inline_data" };
-	const struct cred root = { .root = true };
-	const struct stat told = { .st_mtim = { 1000, 1 }, .st_ctim = { 1001, 2 } };
-	struct inode *inode;
-	struct scratch s;
 
-	for (size_t i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < 2 * 2 * 5; i++) {
+		bool client = i & 2;
+		struct inode *inode;
+		struct scratch s;
 		char args[64];
 
-		snprintf(args, sizeof(args), "-b 4096 -I 256 -O %s", features[i]);
+		snprintf(args, sizeof(args), "-b 4096 -I 256 -O %s", features[i & 1]);
 		scratch_new(&s, 16 << 20, args);
+		s.fs->client_times = client;
 		inode = scratch_file(&s, "f");
-		assert_int_equal(file_write_back(inode, "one", 3, 0, true), 3);
-		assert_int_not_equal(inode->mtime.tv_sec, 1000);
-		assert_int_equal(ops_setattr(s.fs, inode->ino, &told, SET_MTIME | SET_CTIME, &root, NULL), 0);
-		assert_int_equal(file_write_back(inode, "four", 4, 3, true), 4);
-		assert_int_equal(file_write_back(inode, "far", 3, 100000, true), 3);
-		assert_int_equal(inode->mtime.tv_sec, 1000);
-		assert_int_equal(inode->ctime.tv_sec, 1001);
+		assert_int_equal(file_write_back(inode, "four", 4, 0, true), 4);
+		set_times(&s, inode);
+		change(inode, i / 4);
+		check_times(inode, client);
+		inode->flags |= EXT2_SYNC_FL;
 		assert_int_equal(file_write(inode, "six", 3, 200000, true), 3);
-		assert_int_not_equal(inode->mtime.tv_sec, 1000);
-		assert_int_not_equal(inode->ctime.tv_sec, 1001);
+		check_times(inode, false);
 		inode_put(inode);
 		scratch_check(&s);
 		scratch_free(&s);
@@ -199,7 +233,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(faults_leave_a_sound_image),
 		cmocka_unit_test(sequential_reads_are_prefetched_once),
-		cmocka_unit_test(times_that_the_client_has_told_stay),
+		cmocka_unit_test(times_are_the_clients_where_it_keeps_them),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
