@@ -21,8 +21,8 @@ ssize_t file_write(struct inode *inode, const void *buf, size_t len, uint64_t of
  * alone. A file that has become immutable since the kernel took the data gets it all the same. */
 ssize_t file_write_back(struct inode *inode, const void *buf, size_t len, uint64_t off, bool root);
 /* Sets the size: frees blocks beyond, zeroes the tail of the last block. Long ones are
- * several transactions with the inode on the orphan list. Sets mtime/ctime, but with
- * fs->client_times only when the size changes. */
+ * several transactions with the inode on the orphan list. Sets mtime/ctime; the
+ * kernel's client tells its own with the call, unless the size stays. */
 int file_truncate(struct inode *inode, uint64_t size);
 /* Called with the inode on its way out (orphan): frees everything. */
 int file_free_all(struct inode *inode);

@@ -38,9 +38,7 @@ static int cut_some(struct inode *inode, uint64_t size, uint64_t *lblk)
 			&h);
 	if (err)
 		return err;
-	/* The client tells no times when the size stays. */
-	if (size != inode->size || file_sets_times(inode))
-		inode->mtime = inode->ctime = fs_now();
+	inode->mtime = inode->ctime = fs_now();
 	err = map_remove(&h, inode, *lblk, MAP_END, lblk);
 	inode->half_cut = err || *lblk < MAP_END;
 	if (inode->half_cut)

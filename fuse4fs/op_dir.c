@@ -85,6 +85,14 @@ static int list(struct server *srv, uint32_t ino, uint64_t cookie, struct op_lis
 	return l->used ? 0 : err;
 }
 
+static void count_listing(struct server *srv, uint32_t ino)
+{
+	struct stat st;
+
+	if (op_listed_wanted(&srv->listed) && vfs_getattr(&srv->vfs, ino, &st) == 0)
+		op_listed_add(&srv->listed, ino, (uint64_t)st.st_size);
+}
+
 static void read_directory(fuse_req_t req, fuse_ino_t nodeid, size_t size, off_t off, bool plus)
 {
 	struct op_listing l = { .buf = loop_reply_buffer(), .plus = plus,
@@ -96,7 +104,7 @@ static void read_directory(fuse_req_t req, fuse_ino_t nodeid, size_t size, off_t
 	if (!op_ino(req, nodeid, &ino))
 		return;
 	if (off == 0)
-		op_listed_add(&srv->listed, ino);
+		count_listing(srv, ino);
 	err = list(srv, ino, (uint64_t)off, &l);
 	if (err) {
 		op_reply_err(req, err);

@@ -2,11 +2,16 @@
 /* The first directories that were listed, in the order of their listings. */
 #include "op_listed.h"
 
-void op_listed_add(struct op_listed *l, uint32_t ino)
+bool op_listed_wanted(const struct op_listed *l)
 {
-	unsigned i = atomic_load_explicit(&l->n, memory_order_relaxed);
+	return atomic_load_explicit(&l->n, memory_order_relaxed) < LISTED_MAX;
+}
 
-	if (i >= LISTED_MAX)
+void op_listed_add(struct op_listed *l, uint32_t ino, uint64_t size)
+{
+	unsigned i;
+
+	if (size >= LISTED_LARGE || !op_listed_wanted(l))
 		return;
 	i = atomic_fetch_add_explicit(&l->n, 1, memory_order_relaxed);
 	if (i < LISTED_MAX)

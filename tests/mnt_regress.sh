@@ -298,6 +298,18 @@ cd / || exit 1
 unserve
 clean_image
 
+# Large directories do not make the kernel cache listings: it costs more than it saves.
+serve
+mkdir "$mnt/large" && (cd "$mnt/large" && seq -f "a name long enough to make it large %060g" 3000 |
+	xargs -d '\n' touch) || fail "making a large directory"
+for _ in 1 2 3 4 5 6; do
+	before=$(requests)
+	[ "$(find "$mnt/large" -type f | wc -l)" = 3000 ] || fail "a listing of 3,000 files is not complete"
+	[ "$before" != "$(requests)" ] || fail "a large directory is listed from the kernel's cache"
+done
+unserve
+clean_image
+
 # Inodes without room for nanoseconds; defaults that stand in the superblock.
 small=$image image=$scratch/old
 truncate -s 16M "$image"
