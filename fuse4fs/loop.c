@@ -4,8 +4,8 @@
  *
  * States of a worker and their transitions (function):
  *   WAITING  -> READING   it gets the lead (follow, under the lock)
- *   READING  -> WORKING   it has read a request (lead), or works ahead (work_ahead)
- *   WORKING  -> READING   it has answered, or is done, and still leads (serve, work_ahead)
+ *   READING  -> WORKING   it has read a request (lead), or has time for other work (work_on)
+ *   WORKING  -> READING   it has answered, or is done, and still leads (serve, work_on)
  *   WORKING  -> DETACHED  it passed the lead on (loop_detach), or the deputy took it (tick)
  *   READING  -> WAITING   it shared the lead and the queue is empty (go_idle), or the end
  *   DETACHED -> WAITING   it has answered (serve)
@@ -133,6 +133,12 @@ void loop_afterwards(void (*run)(void *arg), void *arg)
 		return;
 	self->afterwards = run;
 	self->afterwards_arg = arg;
+}
+
+void loop_put_off(void)
+{
+	if (self)
+		atomic_fetch_add(&self->loop->put_off, 1);
 }
 
 bool loop_callback_begin(void)
@@ -279,10 +285,10 @@ static void answer(struct worker *w, size_t len)
 	count(w, in);
 	if (!keeper_begin(w, in, len))
 		return;
-	if (!l->filter(l->filter_arg, w->in, len))
+	if (!l->hooks.filter(l->hooks.arg, w->in, len))
 		fuse_session_process_buf(l->se, &buf);
-	if (keeper_finish(w) && l->too_late)
-		l->too_late(l->filter_arg, w->in);
+	if (keeper_finish(w) && l->hooks.too_late)
+		l->hooks.too_late(l->hooks.arg, w->in);
 	if (fuse_session_exited(l->se))
 		loop_stop(l);
 }
@@ -356,16 +362,34 @@ static bool worth_spinning(const struct worker *w)
 	return w->loop->may_spin && (w->spin_score > 0 || w->sleeps % SPIN_PROBE == 0);
 }
 
+/* No request: time for something else. As serve(). */
+static bool work_on(struct worker *w, void (*run)(void *arg), void *arg)
+{
+	int expected = WORKING;
+
+	atomic_store_explicit(&w->state, WORKING, memory_order_relaxed);
+	run(arg);
+	return atomic_compare_exchange_strong(&w->state, &expected, READING);
+}
+
 /* The queue is empty: time for loop_afterwards. As serve(). */
 static bool work_ahead(struct worker *w)
 {
 	void (*run)(void *arg) = w->afterwards;
-	int expected = WORKING;
 
 	w->afterwards = NULL;
-	atomic_store_explicit(&w->state, WORKING, memory_order_relaxed);
-	run(w->afterwards_arg);
-	return atomic_compare_exchange_strong(&w->state, &expected, READING);
+	return work_on(w, run, w->afterwards_arg);
+}
+
+/* Takes one of what was put off. */
+static bool claim_put_off(struct loop *l)
+{
+	unsigned n = atomic_load_explicit(&l->put_off, memory_order_relaxed);
+
+	while (n > 0)
+		if (atomic_compare_exchange_weak(&l->put_off, &n, n - 1))
+			return true;
+	return false;
 }
 
 /*
@@ -379,6 +403,8 @@ static bool go_idle(struct worker *w)
 	w->streak = 0;
 	if (w->afterwards)
 		return work_ahead(w);
+	if (claim_put_off(w->loop))
+		return work_on(w, w->loop->hooks.spare, w->loop->hooks.arg);
 	now = now_ns();
 	if (!w->empty_since_ns)
 		w->empty_since_ns = now;
@@ -407,6 +433,16 @@ static void note_request(struct worker *w)
 	}
 }
 
+/* Requests keep coming: what was put off gets its turn now and then. As serve(). */
+static bool work_under_load(struct worker *w)
+{
+	struct loop *l = w->loop;
+
+	if (w->streak == 0 || w->streak % BACKLOG || !claim_put_off(l))
+		return true;
+	return work_on(w, l->hooks.spare, l->hooks.arg);
+}
+
 /* Reads and serves until the lead is lost or everything ends. */
 static void lead(struct worker *w)
 {
@@ -420,7 +456,7 @@ static void lead(struct worker *w)
 			keeper_interrupt(l, in);
 		} else if (n >= (ssize_t)sizeof(*in)) {
 			note_request(w);
-			if (!serve(w, (size_t)n))
+			if (!serve(w, (size_t)n) || !work_under_load(w))
 				return;
 		} else if (n >= 0) {
 			stop_with(l, -EIO);

@@ -30,24 +30,25 @@ enum {
 	LOOP_TRANSFER_MAX = 1 << 20,	/* bytes of a read or write */
 };
 
-/*
- * Sees each raw request before libfuse. True: it has been answered. It may rewrite the
- * request in place.
- */
-typedef bool (*loop_filter)(void *arg, void *request, size_t len);
-
-/*
- * A request has been carried out after its caller had been told EINTR, because he was dying:
- * what the kernel believes from then on may be wrong. May be NULL.
- */
-typedef void (*loop_too_late)(void *arg, const void *request);
+/* Called by the threads, with arg. */
+struct loop_hooks {
+	void *arg;
+	/* Sees each raw request before libfuse. True: it has been answered. It may rewrite the
+	 * request in place. */
+	bool (*filter)(void *arg, void *request, size_t len);
+	/* A request has been carried out after its caller had been told EINTR, because he was
+	 * dying: what the kernel believes from then on may be wrong. May be NULL. */
+	void (*too_late)(void *arg, const void *request);
+	/* Does a piece of what was put off (loop_put_off), the oldest. May be NULL. */
+	void (*spare)(void *arg);
+};
 
 /*
  * Threads that serve the session's descriptor, which becomes non-blocking, until it is
  * unmounted or loop_stop. 0; -ENOMEM, -EAGAIN no thread could be started.
  */
-int loop_start(struct fuse_session *se, unsigned threads, loop_filter filter,
-	       loop_too_late too_late, void *arg, struct loop **ret);
+int loop_start(struct fuse_session *se, unsigned threads, const struct loop_hooks *hooks,
+	       struct loop **ret);
 /* Readable when the threads have ended or are about to. */
 int loop_done_fd(const struct loop *l);
 /* Ends the threads as soon as they have answered what they are at. Any thread. */
@@ -71,6 +72,11 @@ char *loop_reply_buffer(void);
  * where the client needs the core, nor with one thread. run may wait for a device.
  */
 void loop_afterwards(void (*run)(void *arg), void *arg);
+/*
+ * There is one piece of work more that nobody waits for: the hook `spare` is called for it when
+ * no request waits, or after some that did. What is left at the end is the caller's.
+ */
+void loop_put_off(void);
 /*
  * Before asking the kernel for something it answers only after the server has served other
  * requests (writing dirty pages back). False when no thread would be left to serve them.

@@ -42,9 +42,7 @@ struct worker {
 struct loop {
 	struct fuse_session *se;	/* [init only] */
 	int fd, stop_fd, done_fd;	/* [init only] */
-	loop_filter filter;		/* [init only] */
-	loop_too_late too_late;		/* [init only] */
-	void *filter_arg;		/* [init only] */
+	struct loop_hooks hooks;	/* [init only] */
 	unsigned nworkers, max_leaders;	/* [init only] */
 	bool may_spin;			/* [init only] */
 	/* One thread was asked for. There is a second one, which serves only while the first
@@ -53,6 +51,7 @@ struct loop {
 	_Atomic bool stop;
 	_Atomic bool napping;		/* the deputy waits without a timeout */
 	_Atomic unsigned callbacks;
+	_Atomic unsigned put_off;	/* calls of the hook spare that are due */
 	_Atomic uint64_t handed_on, taken_over, slept;
 
 	struct mutex lock;

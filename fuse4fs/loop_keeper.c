@@ -6,7 +6,7 @@
  * the caller is dying the keeper answers EINTR for the worker, who goes on: a lock, a
  * commit or a network that others wait for, too, cannot be left half way. His own answer
  * then finds nobody, and the operations take back what they had handed out; what the kernel
- * now believes wrongly is loop_too_late's to put right. Bytes of a file that such a worker
+ * now believes wrongly is the hook too_late's to put right. Bytes of a file that such a worker
  * still changes are not touched by later requests until he is done (wait_turn).
  *
  * A caller who only caught a signal gets his answer: programs do not expect EINTR from

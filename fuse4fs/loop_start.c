@@ -100,8 +100,8 @@ static void free_loop(struct loop *l)
 	free(l);
 }
 
-int loop_start(struct fuse_session *se, unsigned threads, loop_filter filter,
-	       loop_too_late too_late, void *arg, struct loop **ret)
+int loop_start(struct fuse_session *se, unsigned threads, const struct loop_hooks *hooks,
+	       struct loop **ret)
 {
 	const bool single = threads == 1;
 	struct loop *l = alloc_loop(se, threads += single);
@@ -112,9 +112,7 @@ int loop_start(struct fuse_session *se, unsigned threads, loop_filter filter,
 	l->single = single;
 	if (single)
 		l->max_leaders = 1;
-	l->filter = filter;
-	l->too_late = too_late;
-	l->filter_arg = arg;
+	l->hooks = *hooks;
 	flags = fcntl(l->fd, F_GETFL);
 	if (l->stop_fd < 0 || l->done_fd < 0 || flags < 0 ||
 	    fcntl(l->fd, F_SETFL, flags | O_NONBLOCK))

@@ -51,12 +51,12 @@ void op_amend_init(struct server *srv, const struct fuse_in_header *in,
 /* Answers INIT, amended by the role, and reports that. False: it is another request. */
 bool op_serve_init(struct server *srv, void *request, size_t len);
 
-/* op_raw.c: loop_filter for what libfuse does not know. arg: struct server. */
+/* op_raw.c: the hook filter for what libfuse does not know. arg: struct server. */
 bool op_raw(void *arg, void *request, size_t len);
 /* Flags of the request being served that libfuse does not pass on. */
 bool op_kill_suid_wanted(struct server *srv);
 
-/* op_too_late.c: loop_too_late. arg: struct server. */
+/* op_too_late.c: the hook too_late. arg: struct server. */
 void op_too_late(void *arg, const void *request);
 
 /* op_late.c: an error of write-back, and what the next write(2) has to be told (0: nothing) */

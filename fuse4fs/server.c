@@ -143,6 +143,7 @@ static int start_session(struct server *srv, int (*catch_signals)(void), int *re
 {
 	const unsigned otherwise = srv->device.remote ? THREADS_REMOTE : THREADS_DEFAULT;
 	const unsigned threads = srv->opt->threads ? (unsigned)srv->opt->threads : otherwise;
+	const struct loop_hooks hooks = { srv, filter, srv->role->too_late, srv->role->spare };
 	int err = mount_session(srv, why, WHY_BYTES);
 
 	if (err) {
@@ -158,7 +159,7 @@ static int start_session(struct server *srv, int (*catch_signals)(void), int *re
 		undo_mount(srv);
 		return err;
 	}
-	err = loop_start(srv->se, threads, filter, srv->role->too_late, srv, &srv->loop);
+	err = loop_start(srv->se, threads, &hooks, &srv->loop);
 	if (err) {
 		snprintf(why, WHY_BYTES, "cannot start threads: %s", strerror(-err));
 		undo_mount(srv);
@@ -229,6 +230,7 @@ static void free_server(struct server *srv)
 	if (srv->agreed_fd >= 0)
 		close(srv->agreed_fd);
 	op_ahead_fini(&srv->ahead);
+	op_forgets_fini(&srv->forgets);
 	free(srv);
 }
 
@@ -245,6 +247,7 @@ int server_run(const struct options *opt, const struct server_role *role, struct
 	srv->role = role;
 	srv->daemon = daemon;
 	op_ahead_init(&srv->ahead);
+	op_forgets_init(&srv->forgets);
 	srv->agreed_fd = eventfd(0, EFD_CLOEXEC);
 	clock_gettime(CLOCK_MONOTONIC, &srv->started);
 	srv->pid_namespace = status_pid_namespace();

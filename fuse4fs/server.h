@@ -10,6 +10,7 @@
 #include "daemon.h"
 #include "device.h"
 #include "op_ahead.h"
+#include "op_forget.h"
 #include "op_listed.h"
 #include "options.h"
 #include "sandbox.h"
@@ -29,10 +30,10 @@ enum { SERVER_LATE_SLOTS = 64 };
 /* What the device is served as. */
 struct server_role {
 	const struct fuse_lowlevel_ops *ops;
-	/* loop_filter on raw requests; arg is the server. */
+	/* Hooks of struct loop_hooks; arg is the server. */
 	bool (*filter)(void *arg, void *request, size_t len);
-	/* loop_too_late; may be NULL. */
-	void (*too_late)(void *arg, const void *request);
+	void (*too_late)(void *arg, const void *request);	/* or NULL */
+	void (*spare)(void *arg);	/* NULL: nothing is put off */
 	/* Adds to the reply to INIT what libfuse cannot say; may be NULL. */
 	void (*amend_init)(struct server *srv, const struct fuse_in_header *in,
 			   struct fuse_init_out *out);
@@ -69,6 +70,7 @@ struct server {
 	bool no_opendir;
 	struct op_listed listed;	/* [atomic] */
 	struct op_ahead ahead;		/* [own lock] */
+	struct op_forgets forgets;	/* [own lock] */
 	bool kill_suid;			/* the kernel says when to clear set-user-ID */
 	bool direct_io_mmap;		/* what bypasses the page cache can be mapped, and agrees with it */
 	bool setxattr_ext;		/* SETXATTR has flags: op_raw.c */

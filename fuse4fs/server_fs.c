@@ -39,13 +39,20 @@ static int open_fs(struct server *srv, char *why, size_t why_len)
 
 static int close_fs(struct server *srv)
 {
+	op_forgets_finish(srv);
 	return vfs_close(&srv->vfs);
+}
+
+static void carry_out_forget(void *server)
+{
+	op_forgets_do_one(server);
 }
 
 const struct server_role server_fs_role = {
 	.ops = &op_table,
 	.filter = op_raw,
 	.too_late = op_too_late,
+	.spare = carry_out_forget,
 	.amend_init = op_amend_init,
 	.open = open_fs,
 	.close = close_fs,
