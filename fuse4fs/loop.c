@@ -107,14 +107,51 @@ static void pass_lead(struct worker *w)
 
 void loop_detach(void)
 {
-	if (self && !self->loop->single)
-		pass_lead(self);
+	if (!self || self->loop->single)
+		return;
+	self->wait = NOT_WAITED;	/* not only a short read */
+	pass_lead(self);
 }
 
-void loop_before_wait(void *arg)
+void loop_before_wait(bool is_short)
 {
-	(void)arg;
-	loop_detach();
+	struct worker *w = self;
+
+	if (!is_short) {
+		loop_detach();
+		return;
+	}
+	if (!w || w->loop->single || w->wait != NOT_WAITED || atomic_load(&w->state) != WORKING)
+		return;
+	if (alone_keeps(&w->loop->alone)) {
+		w->wait = KEPT;
+		w->kept_since_ns = now_ns();
+	} else {
+		w->wait = PASSED;
+		w->taken_then = atomic_load(&w->loop->taken);
+		pass_lead(w);
+	}
+}
+
+/* The request has been answered. What was kept is judged by the next look at the queue. */
+static void settle_wait(struct worker *w)
+{
+	struct loop *l = w->loop;
+
+	if (w->wait == KEPT)
+		alone_note_time(&l->alone, now_ns() - w->kept_since_ns);
+	else if (w->wait == PASSED)
+		alone_note(&l->alone, atomic_load(&l->taken) == w->taken_then);
+	if (w->wait != KEPT)
+		w->wait = NOT_WAITED;
+}
+
+/* The first look at the queue after an answer. */
+static void note_queue(struct worker *w, bool is_empty)
+{
+	if (w->wait == KEPT)
+		alone_note(&w->loop->alone, is_empty);
+	w->wait = NOT_WAITED;
 }
 
 const void *loop_request(void)
@@ -241,6 +278,7 @@ static bool follow(struct worker *w, size_t *ret_len)
 	bool go_on;
 
 	w->afterwards = NULL;
+	w->wait = NOT_WAITED;
 	mutex_lock(&l->lock);
 	atomic_store(&w->state, WAITING);
 	*ret_len = 0;
@@ -300,6 +338,7 @@ static bool serve(struct worker *w, size_t len)
 
 	atomic_store_explicit(&w->state, WORKING, memory_order_relaxed);
 	answer(w, len);
+	settle_wait(w);
 	return atomic_compare_exchange_strong(&w->state, &expected, READING);
 }
 
@@ -369,6 +408,7 @@ static bool work_on(struct worker *w, void (*run)(void *arg), void *arg)
 
 	atomic_store_explicit(&w->state, WORKING, memory_order_relaxed);
 	run(arg);
+	settle_wait(w);
 	return atomic_compare_exchange_strong(&w->state, &expected, READING);
 }
 
@@ -455,12 +495,15 @@ static void lead(struct worker *w)
 		if (n >= (ssize_t)sizeof(*in) && in->opcode == FUSE_INTERRUPT) {
 			keeper_interrupt(l, in);
 		} else if (n >= (ssize_t)sizeof(*in)) {
+			atomic_fetch_add_explicit(&l->taken, 1, memory_order_relaxed);
+			note_queue(w, false);
 			note_request(w);
 			if (!serve(w, (size_t)n) || !work_under_load(w))
 				return;
 		} else if (n >= 0) {
 			stop_with(l, -EIO);
 		} else if (errno == EAGAIN) {
+			note_queue(w, true);
 			if (!go_idle(w))
 				return;
 		} else if (errno != EINTR && errno != ENOENT) {	/* ENOENT: withdrawn */

@@ -6,7 +6,7 @@
  * thread leads: it reads a request, answers it itself and reads the next; while requests
  * keep coming it looks again for some microseconds before it sleeps. The others sleep. The
  * lead passes on
- *   - when its holder is about to wait for a device (loop_detach),
+ *   - when its holder is about to wait for a device (loop_detach, loop_before_wait),
  *   - when its holder has been busy with one request for longer than a tick: the deputy, one
  *     of the sleepers, looks that often while there is work, so whatever a request may wait
  *     for, the next one is served,
@@ -60,8 +60,9 @@ int loop_join(struct loop *l);
 
 /* This thread may wait from now on: another one takes the lead. */
 void loop_detach(void);
-/* The same, in the shape of blkdev's before_wait. */
-void loop_before_wait(void *arg);
+/* The same for a wait for the device: through a short read (blkdev.h) this thread keeps the lead
+ * while no other request comes at such times (loop_alone.h). */
+void loop_before_wait(bool is_short);
 /* The raw request being served (struct fuse_in_header), or NULL. */
 const void *loop_request(void);
 /* This thread's buffer for a reply of up to LOOP_TRANSFER_MAX bytes. */

@@ -8,6 +8,7 @@
 
 #include "lock.h"
 #include "loop.h"
+#include "loop_alone.h"
 #include "util.h"
 
 struct fuse_in_header;
@@ -24,6 +25,10 @@ struct worker {
 	char *mem, *in, *out;		/* [own] buffers: all, request, reply */
 	void (*afterwards)(void *arg);	/* [own] loop_afterwards; or NULL */
 	void *afterwards_arg;
+	/* How the request's first short read was waited for: NOT_WAITED, with the lead, without. */
+	enum { NOT_WAITED, KEPT, PASSED } wait;	/* [own] */
+	uint64_t kept_since_ns;		/* [own] KEPT */
+	uint64_t taken_then;		/* [own] PASSED: the loop's taken */
 	unsigned streak;		/* [own] requests read without waiting */
 	int spin_score;			/* [own] how often spinning paid */
 	unsigned sleeps;		/* [own] */
@@ -53,6 +58,8 @@ struct loop {
 	_Atomic unsigned callbacks;
 	_Atomic unsigned put_off;	/* calls of the hook spare that are due */
 	_Atomic uint64_t handed_on, taken_over, slept;
+	_Atomic uint64_t taken;		/* requests read, by whomever */
+	struct loop_alone alone;	/* [atomic] */
 
 	struct mutex lock;
 	struct cond wake;		/* sleepers other than the deputy */

@@ -405,6 +405,7 @@ static void park(struct loop *l, size_t len)
 	p->len = len;
 	memcpy(p->bytes, k->buffer, len);
 	mutex_lock(&l->lock);
+	atomic_fetch_add_explicit(&l->taken, 1, memory_order_relaxed);
 	list_push(&k->parked, &p->link);
 	k->nparked++;
 	k->parked_bytes += len;

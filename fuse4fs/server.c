@@ -48,6 +48,14 @@ static void say(void *arg, const char *line)
 	daemon_log(srv->daemon, VFS_LOG_INFO, line);
 }
 
+/* Far away no read is short. */
+static void before_wait(void *arg, bool is_short)
+{
+	const struct server *srv = arg;
+
+	loop_before_wait(is_short && !srv->device.remote);
+}
+
 static int open_device(struct server *srv, char *why)
 {
 	const struct options *o = srv->opt;
@@ -71,7 +79,8 @@ static int open_device(struct server *srv, char *why)
 		return err;
 	}
 	srv->dev = srv->device.dev;
-	srv->dev->before_wait = loop_before_wait;
+	srv->dev->before_wait = before_wait;
+	srv->dev->before_wait_arg = srv;
 	return 0;
 }
 

@@ -22,7 +22,7 @@ enum { SIZE = 1024 * 1024 };
 /* A device that tells what reached it. */
 struct probe {
 	struct blkdev dev;
-	unsigned reads, nowaits, writes, zeros, flushes, discards, prefetches, waits;
+	unsigned reads, nowaits, writes, zeros, flushes, discards, prefetches, waits, short_waits;
 	bool cached;		/* read_nowait succeeds */
 	int zeros_err;
 };
@@ -113,9 +113,12 @@ static const struct blkdev_ops probe_ops = {
 	.close = probe_close,
 };
 
-static void probe_waits(void *arg)
+static void probe_waits(void *arg, bool is_short)
 {
-	((struct probe *)arg)->waits++;
+	struct probe *p = arg;
+
+	p->waits++;
+	p->short_waits += is_short;
 }
 
 static struct probe probe_new(void)
@@ -191,6 +194,7 @@ static void the_hook_runs_only_before_waits(void **state)
 	p.cached = false;
 	assert_int_equal(blkdev_read(&p.dev, buf, 1, 0), 0);
 	assert_int_equal(p.waits, 1);
+	assert_int_equal(p.short_waits, 1);
 	assert_int_equal(buf[0], 'r');
 	assert_int_equal(blkdev_write(&p.dev, buf, BLKDEV_LONG_WRITE - 1, 0), 0);
 	assert_int_equal(p.waits, 1);
@@ -198,6 +202,9 @@ static void the_hook_runs_only_before_waits(void **state)
 	assert_int_equal(p.waits, 2);
 	assert_int_equal(blkdev_flush(&p.dev), 0);
 	assert_int_equal(p.waits, 3);
+	assert_int_equal(blkdev_read(&p.dev, buf, BLKDEV_SHORT_READ + 1, 0), 0);
+	assert_int_equal(p.waits, 4);
+	assert_int_equal(p.short_waits, 1);
 	free(buf);
 }
 

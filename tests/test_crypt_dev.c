@@ -288,8 +288,9 @@ static void what_would_wait_below_would_wait_here(void **state)
 	assert_int_equal(blkdev_close(dev), 0);
 }
 
-static void count_wait(void *arg)
+static void count_wait(void *arg, bool is_short)
 {
+	(void)is_short;
 	++*(unsigned *)arg;
 }
 

@@ -30,10 +30,15 @@ static int counted(struct blkdev *dev, int err)
 	return err;
 }
 
-void blkdev_about_to_wait(struct blkdev *dev)
+static void about_to_wait(struct blkdev *dev, bool is_short)
 {
 	if (dev->before_wait)
-		dev->before_wait(dev->before_wait_arg);
+		dev->before_wait(dev->before_wait_arg, is_short);
+}
+
+void blkdev_about_to_wait(struct blkdev *dev)
+{
+	about_to_wait(dev, false);
 }
 
 int blkdev_read(struct blkdev *dev, void *buf, size_t len, uint64_t off)
@@ -50,7 +55,7 @@ int blkdev_read(struct blkdev *dev, void *buf, size_t len, uint64_t off)
 	if (dev->before_wait && dev->ops->read_nowait)
 		err = dev->ops->read_nowait(dev, buf, len, off);
 	if (err == -EAGAIN) {
-		blkdev_about_to_wait(dev);
+		about_to_wait(dev, len <= BLKDEV_SHORT_READ);
 		err = dev->ops->read(dev, buf, len, off);
 	}
 	return counted(dev, err);

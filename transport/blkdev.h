@@ -25,6 +25,7 @@ struct flushes;
 
 enum {
 	BLKDEV_LONG_WRITE = 256 * 1024,	/* bytes; shorter writes are taken not to sleep */
+	BLKDEV_SHORT_READ = 64 * 1024,	/* bytes; takes about as long as the shortest */
 };
 
 /* What a device is; all of it constant from open to close. */
@@ -78,9 +79,10 @@ struct blkdev {
 	struct blkdev_stats stats;	/* [atomic] */
 	/* Called by the wrapper right before an operation that may sleep on the
 	 * device: read after a failed read_nowait, flush, a write of
-	 * BLKDEV_LONG_WRITE bytes or more. Set by the owner of the top device
+	 * BLKDEV_LONG_WRITE bytes or more. is_short: a read of at most
+	 * BLKDEV_SHORT_READ bytes. Set by the owner of the top device
 	 * before the first transfer. [init only] */
-	void (*before_wait)(void *arg);
+	void (*before_wait)(void *arg, bool is_short);
 	void *before_wait_arg;
 	/* Whoever flushes hears of a loss that another flush has met (flushes.h). Set by the
 	 * owner of the top device, before others use it. NULL: each hears of its own. */
