@@ -137,7 +137,7 @@ static int set_size(struct inode *inode, uint64_t size)
 	err = inode_begin(inode, INODE_STORE_CREDITS, &h);
 	if (!err) {
 		inode->size = MAX(inode->size, size);
-		file_touch(inode, &now);
+		file_touch(inode, &now, false);
 		err = inode_store(&h, inode, true);
 		txn_stop(&h);
 	}

@@ -37,9 +37,9 @@ static int load(struct inode *inode, size_t len, uint8_t **ret_data)
 	return 0;
 }
 
-static int store(struct inode *inode, const uint8_t *data, size_t len)
+/* sets_times: mtime and ctime. */
+static int store(struct inode *inode, const uint8_t *data, size_t len, bool sets_times)
 {
-	const struct timespec now = fs_now();
 	uint64_t old = inode->size;
 	struct handle h;
 	int err;
@@ -48,7 +48,8 @@ static int store(struct inode *inode, const uint8_t *data, size_t len)
 	if (err)
 		return err;
 	inode->size = len;
-	file_touch(inode, &now);
+	if (sets_times)
+		inode->mtime = inode->ctime = fs_now();
 	err = inline_write(&h, inode, data, len);
 	if (err)
 		inode->size = old;
@@ -149,7 +150,8 @@ static int load_fitting(struct inode *inode, uint64_t end, uint8_t **ret_data)
 	return load(inode, MAX(end, inode->size), ret_data);
 }
 
-static int write_locked(struct inode *inode, const void *buf, size_t len, uint64_t off, bool root)
+static int write_locked(struct inode *inode, const void *buf, size_t len, uint64_t off, bool root,
+			bool past_cache)
 {
 	uint64_t end = MAX(off + len, inode->size);
 	AUTOFREE uint8_t *data = NULL;
@@ -160,20 +162,21 @@ static int write_locked(struct inode *inode, const void *buf, size_t len, uint64
 		return err;
 	if (data) {
 		memcpy(data + off, buf, len);
-		err = store(inode, data, end);
+		err = store(inode, data, end, file_sets_times(inode, past_cache));
 		if (err != -ENOSPC)
 			return err ? err : 1;
 	}
 	return to_blocks_locked(inode, root);
 }
 
-int file_inline_write(struct inode *inode, const void *buf, size_t len, uint64_t off, bool root)
+int file_inline_write(struct inode *inode, const void *buf, size_t len, uint64_t off, bool root,
+		      bool past_cache)
 {
 	int ret = 0;
 
 	rwlock_write(&inode->lock);
 	if (inode_is_inline(inode))
-		ret = write_locked(inode, buf, len, off, root);
+		ret = write_locked(inode, buf, len, off, root, past_cache);
 	rwlock_write_unlock(&inode->lock);
 	return ret;
 }
@@ -191,7 +194,7 @@ static int zero_locked(struct inode *inode, uint64_t off, uint64_t end)
 	end = MIN(end, inode->size);
 	if (off < end)
 		memset(data + off, 0, end - off);
-	ret = store(inode, data, inode->size);
+	ret = store(inode, data, inode->size, file_sets_times(inode, false));
 	return ret ? ret : 1;
 }
 
@@ -219,7 +222,7 @@ static int truncate_locked(struct inode *inode, uint64_t size)
 		return ret;
 	if (!data)
 		return to_blocks_locked(inode, true);
-	ret = store(inode, data, size);
+	ret = store(inode, data, size, true);
 	return ret ? ret : 1;
 }
 

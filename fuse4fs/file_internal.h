@@ -70,25 +70,30 @@ int file_unmap(struct inode *inode, uint64_t lblk, uint64_t end, const struct ti
 /*
  * Does a change of the data set mtime and ctime here? [inode->lock] Not where the kernel's
  * client keeps them: it tells new ones itself, and tells nothing when its clock still stands at
- * the last ones, so setting any here would part us for good. What goes past its cache
- * (chattr +S) it does not date.
+ * the last ones, so setting any here would part us for good. But it does not date what is
+ * written past its cache (chattr +S).
  */
-static inline bool file_sets_times(const struct inode *inode)
+static inline bool file_sets_times(const struct inode *inode, bool past_cache)
 {
-	return !inode->fs->client_times || (inode->flags & EXT2_SYNC_FL);
+	const struct fs *fs = inode->fs;
+
+	if (!fs->client_times)
+		return true;
+	return past_cache && fs->sync_files_bypass && (inode->flags & EXT2_SYNC_FL);
 }
 
-static inline void file_touch(struct inode *inode, const struct timespec *now)
+static inline void file_touch(struct inode *inode, const struct timespec *now, bool past_cache)
 {
-	if (file_sets_times(inode))
+	if (file_sets_times(inode, past_cache))
 		inode->mtime = inode->ctime = *now;
 }
 
 /* Inline files (file_inline.c). All take the lock themselves but for _locked. */
 /* Reads [off, off + len), which lies inside the file: zeros where nothing is stored. */
 int file_inline_read_locked(struct inode *inode, void *buf, size_t len, uint64_t off);
-/* 1 written; 0 the file is not inline (any more); -errno. */
-int file_inline_write(struct inode *inode, const void *buf, size_t len, uint64_t off, bool root);
+/* past_cache: file_sets_times. 1 written; 0 the file is not inline (any more); -errno. */
+int file_inline_write(struct inode *inode, const void *buf, size_t len, uint64_t off, bool root,
+		      bool past_cache);
 /* Same results; bytes [off, end) become zeros, the size stays. */
 int file_inline_zero(struct inode *inode, uint64_t off, uint64_t end);
 /* Same results; sets the size. */

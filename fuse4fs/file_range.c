@@ -138,7 +138,7 @@ static int unmap_some(struct inode *inode, uint64_t *lblk, uint64_t end,
 		return err;
 	err = map_remove(&h, inode, *lblk, end, lblk);
 	if (now)
-		file_touch(inode, now);
+		file_touch(inode, now, false);
 	err2 = inode_store(&h, inode, true);
 	txn_stop(&h);
 	return err ? err : err2;

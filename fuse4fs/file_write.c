@@ -33,7 +33,7 @@ struct write {
 	uint64_t from, end;
 	bool root;
 	struct timespec now;
-	bool back;			/* write-back: from pages that it has dated */
+	bool back;			/* write-back: of pages that the client has dated */
 };
 
 /* Blocks being given data, and what they are now. */
@@ -197,7 +197,7 @@ static int publish(const struct write *w, struct piece *p)
 		err = keep_converted(inode, p, map_piece(&h, inode, p));
 		if (!err) {
 			inode->size = MAX(inode->size, piece_end(w, p));
-			file_touch(inode, &w->now);
+			file_touch(inode, &w->now, !w->back);
 		}
 		/* After an error too: the root of its map may have changed. */
 		err2 = inode_store(&h, inode, true);
@@ -298,7 +298,7 @@ static int finish(const struct write *w)
 	if (w->back)
 		return 0;
 	rwlock_write(&inode->lock);
-	if (file_sets_times(inode) &&
+	if (file_sets_times(inode, true) &&
 	    (m->tv_sec != now->tv_sec || m->tv_nsec != now->tv_nsec ||
 	     c->tv_sec != now->tv_sec || c->tv_nsec != now->tv_nsec)) {
 		err = inode_begin(inode, INODE_STORE_CREDITS, &h);
@@ -364,7 +364,7 @@ static ssize_t write_range(struct inode *inode, const void *buf, size_t len, uin
 	file_share(inode);
 	err = may_change(inode, len, off, back, &is_inline);
 	if (!err && is_inline) {
-		err = file_inline_write(inode, buf, len, off, root);
+		err = file_inline_write(inode, buf, len, off, root, !back);
 		n = err > 0 ? (ssize_t)len : 0;
 	}
 	if (!err)

@@ -72,6 +72,10 @@ struct fs_options {
 	 * NULL: never. Called with no lock but the inode cache's. */
 	bool (*inode_known)(void *arg, uint32_t ino);
 	void *inode_known_arg;
+	/* Space is short: whatever the caller has put off that may free some is to be done now.
+	 * NULL: nothing. Called with no lock but an inode's io and no handle. */
+	void (*settle)(void *arg);
+	void *settle_arg;
 };
 
 /* Blocks in one piece. */
@@ -114,6 +118,7 @@ struct fs {
 	struct timespec mount_time;
 	bool client_times;			/* the kernel's client keeps mtime and ctime of regular
 						 * files, and tells them; set before its first request */
+	bool sync_files_bypass;			/* but not for writes to those with chattr +S; as that */
 	bool marked_mounted;			/* the superblock on disk says: in use, not clean */
 	uint64_t reserved_blocks;		/* only for root (s_r_blocks_count), ... */
 	uint32_t reserve_uid, reserve_gid;	/* ... this user, and this group unless it is 0 */

@@ -253,6 +253,8 @@ bool group_wait_pending(struct fs *fs)
 {
 	enum { WAIT_MS = 200, STEP_MS = 2, RECENT_SEC = 1 };
 
+	if (fs->opt.settle)
+		fs->opt.settle(fs->opt.settle_arg);
 	for (int ms = 0; ms < WAIT_MS && !group_pending(fs); ms += STEP_MS) {
 		if (atomic_load(&fs->doomed) <= 0 ||
 		    fs_now().tv_sec - atomic_load(&fs->doomed_sec) > RECENT_SEC)

@@ -6,7 +6,8 @@
  *   WAITING  -> READING   it gets the lead (follow, under the lock)
  *   READING  -> WORKING   it has read a request (lead), or has time for other work (work_on)
  *   WORKING  -> READING   it has answered, or is done, and still leads (serve, work_on)
- *   WORKING  -> DETACHED  it passed the lead on (loop_detach), or the deputy took it (tick)
+ *   WORKING  -> DETACHED  it passed the lead on (pass_lead), or the deputy or the keeper took
+ *                         it (loop_tick_locked)
  *   READING  -> WAITING   it shared the lead and the queue is empty (go_idle), or the end
  *   DETACHED -> WAITING   it has answered (serve)
  * The two edges out of WORKING race and are decided by compare-and-swap; whoever moves a
@@ -107,10 +108,19 @@ static void pass_lead(struct worker *w)
 
 void loop_detach(void)
 {
-	if (!self || self->loop->single)
+	if (self && !self->loop->single)
+		pass_lead(self);
+}
+
+/* A worker that keeps the lead while it waits must not find the deputy asleep. */
+static void rouse_deputy(struct loop *l)
+{
+	atomic_thread_fence(memory_order_seq_cst);	/* our state first, wait_as_deputy_locked */
+	if (!atomic_load(&l->napping))
 		return;
-	self->wait = NOT_WAITED;	/* not only a short read */
-	pass_lead(self);
+	mutex_lock(&l->lock);
+	cond_signal(&l->tick);
+	mutex_unlock(&l->lock);
 }
 
 void loop_before_wait(bool is_short)
@@ -121,11 +131,12 @@ void loop_before_wait(bool is_short)
 		loop_detach();
 		return;
 	}
-	if (!w || w->loop->single || w->wait != NOT_WAITED || atomic_load(&w->state) != WORKING)
+	if (!w || w->loop->single || atomic_load(&w->state) != WORKING)
 		return;
 	if (alone_keeps(&w->loop->alone)) {
 		w->wait = KEPT;
 		w->kept_since_ns = now_ns();
+		rouse_deputy(w->loop);
 	} else {
 		w->wait = PASSED;
 		w->taken_then = atomic_load(&w->loop->taken);
@@ -133,25 +144,24 @@ void loop_before_wait(bool is_short)
 	}
 }
 
-/* The request has been answered. What was kept is judged by the next look at the queue. */
-static void settle_wait(struct worker *w)
+/* Before the answer: who has it asks the next thing. */
+void loop_after_short_wait(void)
 {
-	struct loop *l = w->loop;
+	struct pollfd fd = { .events = POLLIN };
+	struct worker *w = self;
+	struct loop *l;
 
-	if (w->wait == KEPT)
-		alone_note_time(&l->alone, now_ns() - w->kept_since_ns);
-	else if (w->wait == PASSED)
+	if (!w || w->wait == NOT_WAITING)
+		return;
+	l = w->loop;
+	fd.fd = l->fd;
+	if (w->wait == PASSED) {
 		alone_note(&l->alone, atomic_load(&l->taken) == w->taken_then);
-	if (w->wait != KEPT)
-		w->wait = NOT_WAITED;
-}
-
-/* The first look at the queue after an answer. */
-static void note_queue(struct worker *w, bool is_empty)
-{
-	if (w->wait == KEPT)
-		alone_note(&w->loop->alone, is_empty);
-	w->wait = NOT_WAITED;
+	} else {
+		alone_note(&l->alone, poll(&fd, 1, 0) == 0);
+		alone_note_time(&l->alone, now_ns() - w->kept_since_ns);
+	}
+	w->wait = NOT_WAITING;
 }
 
 const void *loop_request(void)
@@ -172,10 +182,26 @@ void loop_afterwards(void (*run)(void *arg), void *arg)
 	self->afterwards_arg = arg;
 }
 
-void loop_put_off(void)
+/* Takes one of what was put off. */
+static bool claim_put_off(struct loop *l)
 {
-	if (self)
-		atomic_fetch_add(&self->loop->put_off, 1);
+	unsigned n = atomic_load_explicit(&l->put_off, memory_order_relaxed);
+
+	while (n > 0)
+		if (atomic_compare_exchange_weak(&l->put_off, &n, n - 1))
+			return true;
+	return false;
+}
+
+bool loop_put_off(void)
+{
+	struct worker *w = self;
+
+	if (!w || atomic_load(&w->state) != WORKING)
+		return false;
+	atomic_fetch_add(&w->loop->put_off, 1);
+	/* Who leads now may have looked already, and sleep. */
+	return atomic_load(&w->state) == WORKING || !claim_put_off(w->loop);
 }
 
 bool loop_callback_begin(void)
@@ -230,6 +256,14 @@ static struct timespec tick_time(void)
 				  .tv_nsec = (long)(at % 1000000000) };
 }
 
+static bool somebody_works(const struct loop *l)
+{
+	for (unsigned i = 0; i < l->nworkers; i++)
+		if (atomic_load(&l->workers[i].state) == WORKING)
+			return true;
+	return false;
+}
+
 /* Waits for a free lead as the deputy does: looking at the clock while there is work. */
 static void wait_as_deputy_locked(struct loop *l, struct worker *w) REQUIRES(l->lock)
 {
@@ -242,7 +276,9 @@ static void wait_as_deputy_locked(struct loop *l, struct worker *w) REQUIRES(l->
 
 		if (quiet_ticks >= QUIET_TICKS) {
 			atomic_store(&l->napping, true);
-			cond_wait(&l->tick, &l->lock);
+			atomic_thread_fence(memory_order_seq_cst);	/* rouse_deputy */
+			if (!somebody_works(l))
+				cond_wait(&l->tick, &l->lock);
 			atomic_store(&l->napping, false);
 			quiet_ticks = 0;
 			loop_tick_locked(l, &quiet);
@@ -278,7 +314,6 @@ static bool follow(struct worker *w, size_t *ret_len)
 	bool go_on;
 
 	w->afterwards = NULL;
-	w->wait = NOT_WAITED;
 	mutex_lock(&l->lock);
 	atomic_store(&w->state, WAITING);
 	*ret_len = 0;
@@ -338,7 +373,6 @@ static bool serve(struct worker *w, size_t len)
 
 	atomic_store_explicit(&w->state, WORKING, memory_order_relaxed);
 	answer(w, len);
-	settle_wait(w);
 	return atomic_compare_exchange_strong(&w->state, &expected, READING);
 }
 
@@ -369,15 +403,6 @@ static bool last_leader(struct worker *w)
 	return last;
 }
 
-static void rouse_deputy(struct loop *l)
-{
-	if (!atomic_load(&l->napping))
-		return;
-	mutex_lock(&l->lock);
-	cond_signal(&l->tick);
-	mutex_unlock(&l->lock);
-}
-
 static void sleep_for_request(struct worker *w)
 {
 	struct loop *l = w->loop;
@@ -401,14 +426,13 @@ static bool worth_spinning(const struct worker *w)
 	return w->loop->may_spin && (w->spin_score > 0 || w->sleeps % SPIN_PROBE == 0);
 }
 
-/* No request: time for something else. As serve(). */
+/* Between requests: something else. As serve(). */
 static bool work_on(struct worker *w, void (*run)(void *arg), void *arg)
 {
 	int expected = WORKING;
 
 	atomic_store_explicit(&w->state, WORKING, memory_order_relaxed);
 	run(arg);
-	settle_wait(w);
 	return atomic_compare_exchange_strong(&w->state, &expected, READING);
 }
 
@@ -419,17 +443,6 @@ static bool work_ahead(struct worker *w)
 
 	w->afterwards = NULL;
 	return work_on(w, run, w->afterwards_arg);
-}
-
-/* Takes one of what was put off. */
-static bool claim_put_off(struct loop *l)
-{
-	unsigned n = atomic_load_explicit(&l->put_off, memory_order_relaxed);
-
-	while (n > 0)
-		if (atomic_compare_exchange_weak(&l->put_off, &n, n - 1))
-			return true;
-	return false;
 }
 
 /*
@@ -496,14 +509,12 @@ static void lead(struct worker *w)
 			keeper_interrupt(l, in);
 		} else if (n >= (ssize_t)sizeof(*in)) {
 			atomic_fetch_add_explicit(&l->taken, 1, memory_order_relaxed);
-			note_queue(w, false);
 			note_request(w);
 			if (!serve(w, (size_t)n) || !work_under_load(w))
 				return;
 		} else if (n >= 0) {
 			stop_with(l, -EIO);
 		} else if (errno == EAGAIN) {
-			note_queue(w, true);
 			if (!go_idle(w))
 				return;
 		} else if (errno != EINTR && errno != ENOENT) {	/* ENOENT: withdrawn */

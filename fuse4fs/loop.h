@@ -63,6 +63,7 @@ void loop_detach(void);
 /* The same for a wait for the device: through a short read (blkdev.h) this thread keeps the lead
  * while no other request comes at such times (loop_alone.h). */
 void loop_before_wait(bool is_short);
+void loop_after_short_wait(void);
 /* The raw request being served (struct fuse_in_header), or NULL. */
 const void *loop_request(void);
 /* This thread's buffer for a reply of up to LOOP_TRANSFER_MAX bytes. */
@@ -75,9 +76,10 @@ char *loop_reply_buffer(void);
 void loop_afterwards(void (*run)(void *arg), void *arg);
 /*
  * There is one piece of work more that nobody waits for: the hook `spare` is called for it when
- * no request waits, or after some that did. What is left at the end is the caller's.
+ * no request waits, or after some that did. What is left at the end is the caller's. False: it
+ * would not be called soon, the work is to be done now.
  */
-void loop_put_off(void);
+bool loop_put_off(void);
 /*
  * Before asking the kernel for something it answers only after the server has served other
  * requests (writing dirty pages back). False when no thread would be left to serve them.

@@ -4,10 +4,10 @@
  *
  * Passing the lead on before a short read costs a wake-up before it and another one for the
  * next request, a tenth of what the read itself takes, and is in vain when the only client waits
- * for the answer. Each such read says whether it was: while others read no request, or, where
- * the lead was kept, found none waiting afterwards. Kept in vain it costs one that waits a
- * short read at most, or two of the deputy's ticks, so the lead is kept when it was in vain
- * for a while, and a few that waited are enough for passing it on again.
+ * for the answer. Each such read says whether it was, before it is answered: while others read
+ * no request, or, where the lead was kept, none waits. A lead that should not have been kept costs
+ * who waits a short read, or two of the deputy's ticks where it is not short. So the lead is kept
+ * when passing it on was in vain for a while, and a few that waited are enough to end that.
  */
 #ifndef FUSE4FS_LOOP_ALONE_H
 #define FUSE4FS_LOOP_ALONE_H

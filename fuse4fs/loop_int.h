@@ -25,8 +25,8 @@ struct worker {
 	char *mem, *in, *out;		/* [own] buffers: all, request, reply */
 	void (*afterwards)(void *arg);	/* [own] loop_afterwards; or NULL */
 	void *afterwards_arg;
-	/* How the request's first short read was waited for: NOT_WAITED, with the lead, without. */
-	enum { NOT_WAITED, KEPT, PASSED } wait;	/* [own] */
+	/* How the device is waited for, a short read only: with the lead, or without. */
+	enum { NOT_WAITING, KEPT, PASSED } wait;	/* [own] */
 	uint64_t kept_since_ns;		/* [own] KEPT */
 	uint64_t taken_then;		/* [own] PASSED: the loop's taken */
 	unsigned streak;		/* [own] requests read without waiting */

@@ -514,7 +514,11 @@ static void *keeper_main(void *arg)
 			continue;
 		}
 		atomic_store(&k->napping, true);
-		wait_ms(l, -1, false);
+		mutex_lock(&l->lock);
+		busy = !l->single && workers_wait_locked(l);	/* who came so before does not wake us */
+		mutex_unlock(&l->lock);
+		if (!busy)
+			wait_ms(l, -1, false);
 		atomic_store(&k->napping, false);
 		idle = 0;
 	}

@@ -89,6 +89,7 @@ void op_amend_init(struct server *srv, const struct fuse_in_header *in, struct f
 		out->flags |= FUSE_INIT_EXT;
 		out->flags2 |= DIRECT_IO_MMAP_2;
 		srv->direct_io_mmap = true;
+		vfs_sync_files_bypass_cache(&srv->vfs);
 	}
 	if (offer->flags & FUSE_SETXATTR_EXT) {
 		out->flags |= FUSE_SETXATTR_EXT;

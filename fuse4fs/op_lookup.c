@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Finding inodes, their attributes. */
+/* Finding inodes, forgetting them, their attributes. */
 #include "op.h"
 
 #include <errno.h>
@@ -35,6 +35,32 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		reply_negative(req);
 	else
 		op_reply_entry(req, err, &e);
+}
+
+static void forget_one(struct server *srv, fuse_ino_t nodeid, uint64_t count)
+{
+	uint32_t ino;
+
+	/* The root was never counted. */
+	if (nodeid == FUSE_ROOT_ID || ino_from_nodeid(&srv->vfs.ids, nodeid, &ino))
+		return;
+	if (!vfs_forget_later(&srv->vfs, ino, count))
+		vfs_forget(&srv->vfs, ino, count);
+	else if (!loop_put_off())
+		vfs_forget_one(&srv->vfs);
+}
+
+void op_forget(fuse_req_t req, fuse_ino_t nodeid, uint64_t count)
+{
+	forget_one(op_server(req), nodeid, count);
+	fuse_reply_none(req);
+}
+
+void op_forget_multi(fuse_req_t req, size_t n, struct fuse_forget_data *forgets)
+{
+	for (size_t i = 0; i < n; i++)
+		forget_one(op_server(req), forgets[i].ino, forgets[i].nlookup);
+	fuse_reply_none(req);
 }
 
 void op_getattr(fuse_req_t req, fuse_ino_t nodeid, struct fuse_file_info *fi)
@@ -101,12 +127,9 @@ void op_setattr(fuse_req_t req, fuse_ino_t nodeid, struct stat *st, int to_set,
 
 void op_statfs(fuse_req_t req, fuse_ino_t nodeid)
 {
-	struct server *srv = op_server(req);
 	struct statvfs st;
-	int err;
+	int err = vfs_statfs(&op_server(req)->vfs, &st);
 
-	op_forgets_finish(srv);		/* what was just deleted is free */
-	err = vfs_statfs(&srv->vfs, &st);
 	if (err)
 		op_reply_err(req, err);
 	else

@@ -56,6 +56,12 @@ static void before_wait(void *arg, bool is_short)
 	loop_before_wait(is_short && !srv->device.remote);
 }
 
+static void after_short_wait(void *arg)
+{
+	(void)arg;
+	loop_after_short_wait();
+}
+
 static int open_device(struct server *srv, char *why)
 {
 	const struct options *o = srv->opt;
@@ -81,6 +87,7 @@ static int open_device(struct server *srv, char *why)
 	srv->dev = srv->device.dev;
 	srv->dev->before_wait = before_wait;
 	srv->dev->before_wait_arg = srv;
+	srv->dev->after_short_wait = after_short_wait;
 	return 0;
 }
 
@@ -239,7 +246,6 @@ static void free_server(struct server *srv)
 	if (srv->agreed_fd >= 0)
 		close(srv->agreed_fd);
 	op_ahead_fini(&srv->ahead);
-	op_forgets_fini(&srv->forgets);
 	free(srv);
 }
 
@@ -256,7 +262,6 @@ int server_run(const struct options *opt, const struct server_role *role, struct
 	srv->role = role;
 	srv->daemon = daemon;
 	op_ahead_init(&srv->ahead);
-	op_forgets_init(&srv->forgets);
 	srv->agreed_fd = eventfd(0, EFD_CLOEXEC);
 	clock_gettime(CLOCK_MONOTONIC, &srv->started);
 	srv->pid_namespace = status_pid_namespace();

@@ -10,7 +10,6 @@
 #include "daemon.h"
 #include "device.h"
 #include "op_ahead.h"
-#include "op_forget.h"
 #include "op_listed.h"
 #include "options.h"
 #include "sandbox.h"
@@ -70,7 +69,6 @@ struct server {
 	bool no_opendir;
 	struct op_listed listed;	/* [atomic] */
 	struct op_ahead ahead;		/* [own lock] */
-	struct op_forgets forgets;	/* [own lock] */
 	bool kill_suid;			/* the kernel says when to clear set-user-ID */
 	bool direct_io_mmap;		/* what bypasses the page cache can be mapped, and agrees with it */
 	bool setxattr_ext;		/* SETXATTR has flags: op_raw.c */

@@ -39,13 +39,14 @@ static int open_fs(struct server *srv, char *why, size_t why_len)
 
 static int close_fs(struct server *srv)
 {
-	op_forgets_finish(srv);
 	return vfs_close(&srv->vfs);
 }
 
 static void carry_out_forget(void *server)
 {
-	op_forgets_do_one(server);
+	struct server *srv = server;
+
+	vfs_forget_one(&srv->vfs);
 }
 
 const struct server_role server_fs_role = {

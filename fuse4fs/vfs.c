@@ -40,6 +40,11 @@ void vfs_client_keeps_times(struct vfs *v)
 	v->fs->client_times = true;
 }
 
+void vfs_sync_files_bypass_cache(struct vfs *v)
+{
+	v->fs->sync_files_bypass = true;
+}
+
 bool vfs_is_open(struct vfs *v, uint32_t ino)
 {
 	return nodes_known(v->opens, ino);
@@ -50,6 +55,11 @@ static void log_line(void *arg, enum fs_log level, const char *line)
 	struct vfs *v = arg;
 
 	v->log(v->log_arg, (int)level, line);
+}
+
+static void settle(void *arg)
+{
+	vfs_forget_waiting(arg);
 }
 
 static struct fs_options fs_options_of(const struct options *opt, struct vfs *v)
@@ -76,6 +86,8 @@ static struct fs_options fs_options_of(const struct options *opt, struct vfs *v)
 		.log_arg = v,
 		.inode_known = inode_known,
 		.inode_known_arg = v->nodes,
+		.settle = settle,
+		.settle_arg = v,
 	};
 }
 
@@ -126,6 +138,7 @@ static void free_tables(struct vfs *v)
 {
 	nodes_free(v->nodes);
 	nodes_free(v->opens);
+	forgets_fini(&v->forgets);
 	v->nodes = v->opens = NULL;
 }
 
@@ -140,6 +153,7 @@ int vfs_open(const struct options *opt, struct blkdev *dev, vfs_log_fn log, void
 		.squash_uid = opt->squash_uid, .uid = (uint32_t)opt->uid,
 		.squash_gid = opt->squash_gid, .gid = (uint32_t)opt->gid,
 	};
+	forgets_init(&v->forgets);
 	if (nodes_new(&v->nodes) || nodes_new(&v->opens)) {
 		free_tables(v);
 		snprintf(why, why_len, "out of memory");
@@ -194,6 +208,7 @@ int vfs_close(struct vfs *v)
 
 int vfs_statfs(struct vfs *v, struct statvfs *ret)
 {
+	vfs_forget_waiting(v);		/* what was just deleted is free */
 	return fs_statfs(v->fs, ret);
 }
 

@@ -21,6 +21,7 @@
 #include <time.h>
 
 #include "ino.h"
+#include "vfs_forget.h"
 
 struct blkdev;
 struct fs;
@@ -33,6 +34,7 @@ struct vfs {
 	struct nodes *nodes;	/* [init only] lookup counts */
 	struct nodes *opens;	/* [init only] open handles by inode: an unmount may lose the
 				 * kernel's RELEASE requests */
+	struct forgets forgets;	/* [own lock] */
 	struct ino_map ids;	/* [init only] */
 	/* uid=, gid=: every file appears to have this owner. A new file is stored with the
 	 * owner of its directory, chown to the shown owner does nothing and to any other is
@@ -80,6 +82,8 @@ unsigned vfs_time_gran(struct vfs *v);
 /* The kernel's client writes back: times of regular files are those that it tells, and a
  * change of their data sets none. Before the first request. */
 void vfs_client_keeps_times(struct vfs *v);
+/* Files with chattr +S are written past its cache, and it does not date that. Before, too. */
+void vfs_sync_files_bypass_cache(struct vfs *v);
 /* Does the kernel hold a descriptor of it, whatever for? A snapshot, too. */
 bool vfs_is_open(struct vfs *v, uint32_t ino);
 

@@ -3,7 +3,7 @@
 # The times that stat(2) shows on the mount are those in the image, to the nanosecond, however
 # the data were changed: the kernel's client keeps the times of files whose pages it caches.
 . "$(dirname "$0")/lib.sh"
-need_fuse; own_namespace; need_loop; need python3 debugfs
+need_fuse; own_namespace; need_loop; need python3
 
 change_in_all_ways() { # DIRECTORY
 	python3 - "$1" <<'P'

@@ -57,6 +57,8 @@ int blkdev_read(struct blkdev *dev, void *buf, size_t len, uint64_t off)
 	if (err == -EAGAIN) {
 		about_to_wait(dev, len <= BLKDEV_SHORT_READ);
 		err = dev->ops->read(dev, buf, len, off);
+		if (len <= BLKDEV_SHORT_READ && dev->after_short_wait)
+			dev->after_short_wait(dev->before_wait_arg);
 	}
 	return counted(dev, err);
 }

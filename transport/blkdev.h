@@ -83,6 +83,7 @@ struct blkdev {
 	 * BLKDEV_SHORT_READ bytes. Set by the owner of the top device
 	 * before the first transfer. [init only] */
 	void (*before_wait)(void *arg, bool is_short);
+	void (*after_short_wait)(void *arg);	/* such a read is done; may be NULL */
 	void *before_wait_arg;
 	/* Whoever flushes hears of a loss that another flush has met (flushes.h). Set by the
 	 * owner of the top device, before others use it. NULL: each hears of its own. */
