@@ -114,8 +114,9 @@ static int allocate(struct inode *inode, uint64_t lblk, uint64_t end, bool zero,
 	if (err)
 		return err;
 	/* Do not fill the file system only to fail. */
-	if (holes > free_blocks(inode->fs))
-		return -ENOSPC;
+	while (holes > free_blocks(inode->fs))
+		if (!group_retry(inode->fs, -ENOSPC, &tries))
+			return -ENOSPC;
 	while (lblk < end && !err) {
 		rwlock_write(&inode->lock);
 		err = unwritten_step(inode, &lblk, end, zero, root);

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "vfs_forget.h"
 
+#include "fs.h"
 #include "vfs.h"
+
+/* Blocks. With fewer every one that comes back may be the one that somebody needs. */
+enum { FREE_ENOUGH = 1024 };
 
 void forgets_init(struct forgets *f)
 {
@@ -19,6 +23,8 @@ bool vfs_forget_later(struct vfs *v, uint32_t ino, uint64_t count)
 	struct forgets *f = &v->forgets;
 	bool has_room;
 
+	if (atomic_load(&v->fs->avail_blocks) < FREE_ENOUGH)
+		return false;
 	mutex_lock(&f->lock);
 	has_room = f->head - f->tail < FORGETS_MAX;
 	if (has_room) {

@@ -32,7 +32,8 @@ struct forgets {
 void forgets_init(struct forgets *f);
 void forgets_fini(struct forgets *f);
 
-/* Puts vfs_forget(v, ino, count) off. False: there are enough, it is to be done now. */
+/* Puts vfs_forget(v, ino, count) off. False: it is to be done now, there are enough or the file
+ * system is nearly full. */
 bool vfs_forget_later(struct vfs *v, uint32_t ino, uint64_t count);
 /* Carries out the oldest one. False: there is none. */
 bool vfs_forget_one(struct vfs *v);

@@ -89,6 +89,15 @@ for i in 1 2 3 4 5; do
 	rm fill
 	mkdir "next$i" && touch "next$i"/{1..60} && echo text >"next$i/1" || fail "no space right after rm"
 done
+python3 - <<'P' || fail "no space for fallocate right after unlink"
+import os
+most = os.statvfs(".").f_bavail * os.statvfs(".").f_frsize * 6 // 10
+for i in range(50):
+    fd = os.open("most", os.O_CREAT | os.O_RDWR)
+    os.posix_fallocate(fd, 0, most)
+    os.close(fd)
+    os.unlink("most")
+P
 
 # df of mke2fs -m 0 has no hidden reserve, and a fragment size.
 python3 - <<'P' || fail "statfs"
