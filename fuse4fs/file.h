@@ -12,9 +12,10 @@
 ssize_t file_read(struct inode *inode, void *buf, size_t len, uint64_t off);
 /*
  * Allocates ranges, writes data, then one handle per range makes it reachable and extends
- * the size. Sets mtime/ctime unless the kernel's client does (fs->client_times). Returns the bytes written, fewer than len only when the rest
- * failed (writing that again says why), or -errno when none was: -EFBIG, -ENOSPC, -EDQUOT,
- * -EIO, -EROFS, -EPERM (immutable). root: may use reserved blocks.
+ * the size. Sets mtime/ctime unless the kernel's client does (fs->client_times). Returns the
+ * bytes written, fewer than len only when the rest failed (writing that again says why), or
+ * -errno when none was: -EFBIG, -ENOSPC, -EDQUOT, -EIO, -EROFS, -EPERM (immutable). root: may
+ * use reserved blocks.
  */
 ssize_t file_write(struct inode *inode, const void *buf, size_t len, uint64_t off, bool root);
 /* The same for pages that the kernel's client writes back: overwriting blocks leaves the inode

@@ -73,7 +73,7 @@ struct fs_options {
 	bool (*inode_known)(void *arg, uint32_t ino);
 	void *inode_known_arg;
 	/* Space is short: whatever the caller has put off that may free some is to be done now.
-	 * NULL: nothing. Called with no lock but an inode's io and no handle. */
+	 * NULL: nothing. Called with no handle, and no lock but rename_lock or one inode's io. */
 	void (*settle)(void *arg);
 	void *settle_arg;
 };
