@@ -9,6 +9,7 @@
  *   netproxy SOCKET COMMAND [ARGUMENT]
  *       sends a command and prints the answer:
  *         delay MS | rate BYTES   from now on; rate 0: unlimited
+ *         tick MS   what comes within one interval of MS leaves together at its end
  *         cut       resets every connection; what is under way is lost
  *         freeze    forwards nothing more; connections stay open, new ones too
  *         refuse    nobody listens: new connections are refused
@@ -63,7 +64,7 @@ struct conn {
 struct proxy {
 	int listener, control;
 	struct sockaddr_in here, target;
-	int64_t delay_ns;
+	int64_t delay_ns, tick_ns;
 	uint64_t rate;
 	int64_t line_free_ns[2];	/* when the line, up and down, has sent what it was given */
 	bool frozen, quit, heard;
@@ -188,7 +189,8 @@ static int64_t due_at(struct proxy *p, bool up, size_t len)
 		start += (int64_t)(len * UINT64_C(1000000000) / p->rate);
 		p->line_free_ns[up] = start;
 	}
-	return start + p->delay_ns;
+	start += p->delay_ns;
+	return p->tick_ns ? (start / p->tick_ns + 1) * p->tick_ns : start;
 }
 
 /* False when the connection has broken. */
@@ -276,6 +278,8 @@ static void obey(struct proxy *p, const char *line, char *out, size_t size)
 	snprintf(out, size, "ok");
 	if (sscanf(line, "delay %llu", &n) == 1)
 		p->delay_ns = (int64_t)n * 1000000;
+	else if (sscanf(line, "tick %llu", &n) == 1)
+		p->tick_ns = (int64_t)n * 1000000;
 	else if (sscanf(line, "rate %llu", &n) == 1)
 		p->rate = n;
 	else if (!strcmp(line, "cut"))

@@ -5,8 +5,8 @@
  *   --delay=MS       each way; --no-fsync --no-limits --no-rename: not supported
  *   --short --misorder    reads answered in part; answers out of order
  *   --shuffle        requests carried out in any order, as servers with threads do
- *   --fail=KIND:N:C  requests N .. N+C-1 of KIND (write, fsync, read; lock: writes to
- *                    other files) fail; counted over all servers of one image
+ *   --fail=KIND:N:C  requests N .. N+C-1 of KIND (write, fsync, read; lock: writes to other
+ *                    files) fail, or stop the server (halt: writes); counted over all of an image
  *   --die=N --stop=N ends, or stops, at one of N writes, fsyncs, and reads of more than a block
  *   --forget         keeps IMAGE.disk, what a power cut would leave, and IMAGE.dirty, what was
  *                    written since the last fsync: (off, len) pairs of 8 bytes each
@@ -52,7 +52,7 @@ struct queue {
 
 /* Counted by all servers of an image, in IMAGE.count. */
 struct counts {
-	_Atomic unsigned reads, writes, fsyncs, locks, opens, reports;
+	_Atomic unsigned reads, writes, fsyncs, locks, halts, opens, reports;
 };
 
 struct fault {
@@ -62,7 +62,7 @@ struct fault {
 static struct {
 	int delay_ms, sync_ms, read_ms, write_ms, trickle_ms, die, stop, hostile;
 	bool no_fsync, no_limits, no_rename, is_short, other, report, misorder, shuffle, forget, lie;
-	struct fault read, write, fsync, lock;
+	struct fault read, write, fsync, lock, halt;
 	unsigned seed;
 } opt;
 
@@ -262,6 +262,8 @@ static void do_write(uint32_t id, int fd, uint64_t off, uint32_t len, const uint
 	uint64_t range[2] = { off, len };
 	bool bad;
 
+	if (fd == image_fd && fails(&opt.halt, &counts->halts))
+		raise(SIGSTOP);
 	if (fd == image_fd ? fails(&opt.write, &counts->writes) :
 			     fails(&opt.lock, &counts->locks)) {
 		status(id, SSH_FX_FAILURE);
@@ -533,7 +535,7 @@ static void parse_fault(const char *text)
 	if (sscanf(text, "%7[a-z]:%u:%u", kind, &f.first, &f.count) != 3)
 		exit(2);
 	*(kind[0] == 'r' ? &opt.read : kind[0] == 'w' ? &opt.write :
-	  kind[0] == 'l' ? &opt.lock : &opt.fsync) = f;
+	  kind[0] == 'l' ? &opt.lock : kind[0] == 'h' ? &opt.halt : &opt.fsync) = f;
 }
 
 static void parse(char **argv)
@@ -580,12 +582,10 @@ int main(int argc, char **argv)
 	fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
 	fcntl(STDOUT_FILENO, F_SETFL, O_NONBLOCK);
 	while (open_input || in.first) {
-		struct pollfd fds[2] = { { .fd = STDIN_FILENO, .events = POLLIN } };
-		int ms = wait_ms(&blocked);
+		int ms = wait_ms(&blocked), from = open_input && out.len <= OUT_MAX ? STDIN_FILENO : -1;
+		struct pollfd fds[2] = { { from, POLLIN, 0 },
+					 { blocked ? STDOUT_FILENO : -1, POLLOUT, 0 } };
 
-		fds[1] = (struct pollfd){ .fd = blocked ? STDOUT_FILENO : -1, .events = POLLOUT };
-		if (!open_input || out.len > OUT_MAX)
-			fds[0].fd = -1;
 		poll(fds, 2, blocked && ms < 0 ? -1 : ms);
 		if ((fds[0].revents & (POLLIN | POLLHUP)) && !take_input())
 			open_input = false;
