@@ -29,7 +29,11 @@ struct sftp_rig {
 	void *arg;
 };
 
-/* A directory with an image of that many bytes. False: no SFTP server, skip. */
+/*
+ * A directory with an image of that many bytes; in memory if possible, where an fsync does not
+ * wait for what others do to the disk. Silence is a loss after 15 s, until opt says otherwise.
+ * False: no SFTP server, skip.
+ */
 bool rig_init(struct sftp_rig *rig, uint64_t size);
 /* Closes what is open, removes everything. */
 void rig_fini(struct sftp_rig *rig);
@@ -40,6 +44,8 @@ void rig_close(struct sftp_rig *rig);
 /* Bytes of the image as the server's host sees them. */
 void rig_peek(struct sftp_rig *rig, void *buf, size_t len, uint64_t off);
 void rig_poke(struct sftp_rig *rig, const void *buf, size_t len, uint64_t off);
+/* Another's lock in place of the one that is there; the name is never without one. */
+void rig_put_lock(struct sftp_rig *rig, const char *line);
 /* Sends a signal to every server process of the rig. Returns how many there are. */
 int rig_signal(struct sftp_rig *rig, int sig);
 /* Has notify said something with this text in it? */

@@ -229,32 +229,33 @@ static void an_image_that_shrank_is_an_error(void **state)
 	assert_int_equal(truncate(rig->image, SIZE / 2), 0);
 	assert_int_equal(blkdev_read(rig->dev, block, BLOCK, SIZE / 2 - 1), -EIO);
 	rig_signal(rig, SIGKILL);
-	assert_true(rig_await(rig, SFTP_FENCED, 3000));
+	assert_true(rig_await(rig, SFTP_FENCED, 30000));
 	assert_int_equal(blkdev_read(rig->dev, block, BLOCK, 0), -EIO);
 }
 
 static void a_frozen_server_is_replaced(void **state)
 {
 	struct sftp_rig *rig = rig_of(state);
-	uint64_t start;
+	uint64_t start, before;
 
 	rig->opt.deadline_s = 1;
 	assert_int_equal(rig_open(rig), 0);
+	start = rig_now_us();
 	write_block(rig, 1, 'a');
 	assert_int_equal(blkdev_flush(rig->dev), 0);
 	assert_true(rig_signal(rig, SIGSTOP) > 0);
-	start = rig_now_us();
 	write_block(rig, 1, 'b');
 	assert_int_equal(blkdev_flush(rig->dev), 0);
-	assert_in_range(rig_now_us() - start, 900000, 6000000);
+	assert_in_range(rig_now_us() - start, 990000, 30000000);
 	assert_int_equal(block_there(rig, 1), 'b');
-	assert_int_equal(rig_status(rig).reconnects, 1);
+	before = rig_status(rig).reconnects;
+	assert_true(before > 0);
 	/* Nobody asks for anything: the heartbeat finds out. */
 	assert_true(rig_signal(rig, SIGSTOP) > 0);
-	for (int i = 0; i < 300 && rig_status(rig).reconnects < 2; i++)
+	for (int i = 0; i < 1500 && rig_status(rig).reconnects == before; i++)
 		usleep(20000);
-	assert_int_equal(rig_status(rig).reconnects, 2);
-	assert_true(rig_await(rig, SFTP_UP, 1000));
+	assert_true(rig_status(rig).reconnects > before);
+	assert_true(rig_await(rig, SFTP_UP, 30000));
 }
 
 static void another_image_is_not_written(void **state)
@@ -288,7 +289,7 @@ static void a_server_that_lies_is_found_out(void **state)
 	/* The head of the image, as it was before. */
 	rig_poke(rig, block, BLOCK, 0);
 	assert_true(rig_signal(rig, SIGKILL) > 0);
-	assert_true(rig_await(rig, SFTP_FENCED, 3000));
+	assert_true(rig_await(rig, SFTP_FENCED, 30000));
 }
 
 /* A dead connection's server writes after the next one has synced something newer. */
@@ -310,7 +311,7 @@ static void late_writes_are_undone(void **state)
 	assert_int_equal(rig_status(rig).reconnects, 1);
 	memset(block, 'o', BLOCK);
 	rig_poke(rig, block, BLOCK, 500 * BLOCK);
-	for (int i = 0; i < 400 && block_there(rig, 500) != 'n'; i++)
+	for (int i = 0; i < 1500 && block_there(rig, 500) != 'n'; i++)
 		usleep(20000);
 	assert_int_equal(block_there(rig, 500), 'n');
 	assert_true(rig_noted(rig, "wrote late"));
@@ -322,15 +323,6 @@ static void read_lock_file(struct sftp_rig *rig, char *text, size_t len)
 
 	assert_non_null(f);
 	text[fread(text, 1, len - 1, f)] = '\0';
-	fclose(f);
-}
-
-static void write_lock_file(struct sftp_rig *rig, const char *text)
-{
-	FILE *f = fopen(rig->lock_file, "we");
-
-	assert_non_null(f);
-	fprintf(f, "%-511s\n", text);
 	fclose(f);
 }
 
@@ -359,16 +351,16 @@ static void only_one_can_have_it(void **state)
 	pid = strstr(text, "started=");
 	assert_non_null(pid);
 	strcpy(pid, "started=1");
-	write_lock_file(rig, text);
+	rig_put_lock(rig, text);
 	assert_int_equal(rig_open(&other), 0);
 	assert_true(rig_status(&other).locked);
 	rig_close(&other);
 	/* Somebody elsewhere, or nobody knows who: break_lock. */
-	write_lock_file(rig, "something else");
+	rig_put_lock(rig, "something else");
 	other.opt.lock = SFTP_LOCK_BREAK;
 	assert_int_equal(rig_open(&other), 0);
 	rig_close(&other);
-	write_lock_file(rig, "something else");
+	rig_put_lock(rig, "something else");
 	other.opt.lock = SFTP_LOCK_NONE;
 	assert_int_equal(rig_open(&other), 0);
 	rig_close(&other);
@@ -410,11 +402,13 @@ static void a_lock_that_a_crash_emptied_is_ours(void **state)
 	char text[600];
 
 	assert_int_equal(rig_open(rig), 0);
+	assert_true(rig_signal(rig, SIGSTOP) > 0);
 	assert_int_equal(truncate(rig->lock_file, 0), 0);
 	assert_true(rig_signal(rig, SIGKILL) > 0);
 	write_block(rig, 1, 'x');
 	assert_int_equal(blkdev_flush(rig->dev), 0);
 	assert_int_equal(rig_status(rig).reconnects, 1);
+	assert_true(rig_signal(rig, SIGSTOP) > 0);
 	unlink(rig->lock_file);
 	assert_true(rig_signal(rig, SIGKILL) > 0);
 	write_block(rig, 1, 'y');
@@ -434,10 +428,11 @@ static void a_lock_that_was_taken_fences(void **state)
 	do
 		read_lock_file(rig, text, sizeof(text));
 	while (!strstr(text, "started="));
-	write_lock_file(rig, "fuse4fs-lock 1 beat=0000000000000000 id=00 host=h boot=b pidns=p pid=1 "
-			"started=1");
+	assert_true(rig_signal(rig, SIGSTOP) > 0);
+	rig_put_lock(rig, "fuse4fs-lock 1 beat=0000000000000000 id=00 host=h boot=b pidns=p pid=1 "
+		     "started=1");
 	assert_true(rig_signal(rig, SIGKILL) > 0);
-	assert_true(rig_await(rig, SFTP_FENCED, 3000));
+	assert_true(rig_await(rig, SFTP_FENCED, 30000));
 	rig_close(rig);
 	assert_int_equal(access(rig->lock_file, F_OK), 0);
 }
@@ -446,20 +441,17 @@ static void a_lock_that_was_taken_fences(void **state)
 static void a_lock_that_is_taken_is_missed(void **state)
 {
 	struct sftp_rig *rig = rig_of(state);
-	char text[600], aside[300];
+	char text[600];
 
-	rig->opt.deadline_s = 1;
+	rig->opt.deadline_s = 5;
 	assert_int_equal(rig_open(rig), 0);
 	do
 		read_lock_file(rig, text, sizeof(text));
 	while (!strstr(text, "started="));
-	snprintf(aside, sizeof(aside), "%s.aside", rig->lock_file);
-	assert_int_equal(rename(rig->lock_file, aside), 0);
-	write_lock_file(rig, "fuse4fs-lock 1 beat=0000000000000000 id=00 host=h boot=b pidns=p pid=1 "
-			"started=1");
-	assert_true(rig_await(rig, SFTP_FENCED, 5000));
+	rig_put_lock(rig, "fuse4fs-lock 1 beat=0000000000000000 id=00 host=h boot=b pidns=p pid=1 "
+		     "started=1");
+	assert_true(rig_await(rig, SFTP_FENCED, 30000));
 	assert_true(rig_noted(rig, "its lock was taken away"));
-	unlink(aside);
 }
 
 static _Atomic bool reading;
@@ -511,7 +503,7 @@ static void a_channel_with_another_file_is_not_used(void **state)
 	rig->opt.channels = 2;
 	rig_serve(rig, "--other", NULL);
 	assert_int_equal(rig_open(rig), 0);
-	for (int i = 0; i < 200 && !rig_noted(rig, "has another file open"); i++)
+	for (int i = 0; i < 3000 && !rig_noted(rig, "has another file open"); i++)
 		usleep(10000);
 	assert_true(rig_noted(rig, "has another file open"));
 	assert_int_equal(rig_status(rig).channels, 1);

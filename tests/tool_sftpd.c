@@ -11,6 +11,8 @@
  *   --forget         keeps IMAGE.disk, what a power cut would leave, and IMAGE.dirty, what was
  *                    written since the last fsync: (off, len) pairs of 8 bytes each
  *   --report         every server that is there fails one fsync when one does, as Linux does
+ *   --gate           waits at the first RENAME, and at what comes next: makes IMAGE.at1, IMAGE.at2,
+ *                    and goes on when IMAGE.go1, IMAGE.go2 are there
  *   --other          every other server of an image serves IMAGE.other in its place
  *   --sync=MS --read=MS --write=MS   what an fsync takes, and a read or write of the image
  *   --trickle=MS     reads of more than a block are answered with a byte every MS; --lie: an
@@ -33,6 +35,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tool_sftpd_options.h"
 #include "transport/sftp_format.h"
 #include "wire_be.h"
 
@@ -55,19 +58,9 @@ struct counts {
 	_Atomic unsigned reads, writes, fsyncs, locks, halts, opens, reports;
 };
 
-struct fault {
-	unsigned first, count;
-};
-
-static struct {
-	int delay_ms, sync_ms, read_ms, write_ms, trickle_ms, die, stop, hostile;
-	bool no_fsync, no_limits, no_rename, is_short, other, report, misorder, shuffle, forget, lie;
-	struct fault read, write, fsync, lock, halt;
-	unsigned seed;
-} opt;
-
 static struct queue in = { .last = &in.first }, out = { .last = &out.first };
 static int handles[HANDLES];
+static char image[PATH_LEN + 8];
 static int image_fd = -1, disk_fd = -1, dirty_fd = -1;
 static struct counts *counts, own_counts;
 static unsigned reported;		/* of counts->reports, here */
@@ -221,8 +214,10 @@ static void do_open(uint32_t id, const uint8_t *p)
 		status(id, code_of(errno));
 		return;
 	}
-	if (image_fd < 0)
+	if (image_fd < 0) {
+		strcpy(image, path);
 		open_companions(path, fd);
+	}
 	handles[nr] = fd;
 	r = reply(SSH_FXP_HANDLE, id, 8);
 	put32(r->bytes + 9, 4);
@@ -400,6 +395,22 @@ static void do_close(uint32_t id, const uint8_t *p)
 	status(id, SSH_FX_OK);
 }
 
+static void pass_gate(uint8_t type)
+{
+	static int nr;
+	char name[PATH_LEN + 32];
+	int fd;
+
+	if (!opt.gate || nr == 2 || (!nr && type != SSH_FXP_RENAME))
+		return;
+	snprintf(name, sizeof(name), "%s.at%d", image, ++nr);
+	fd = open(name, O_WRONLY | O_CREAT, 0600);
+	close(fd);
+	snprintf(name, sizeof(name), "%s.go%d", image, nr);
+	while (access(name, F_OK) < 0)
+		usleep(1000);
+}
+
 static void execute(const uint8_t *p)
 {
 	uint32_t id = get32(p + 5);
@@ -411,6 +422,7 @@ static void execute(const uint8_t *p)
 		_exit(1);
 	if (moves && one_of(opt.stop))
 		raise(SIGSTOP);
+	pass_gate(p[4]);
 	switch (p[4]) {
 	case SSH_FXP_INIT:
 		do_version();
@@ -525,51 +537,6 @@ static int wait_ms(bool *blocked)
 	if (out.first && !*blocked && out.first->due_us < due)
 		due = out.first->due_us;
 	return due == INT64_MAX ? -1 : due <= now ? 0 : (int)((due - now + 999) / 1000);
-}
-
-static void parse_fault(const char *text)
-{
-	struct fault f = { 0 };
-	char kind[8] = "";
-
-	if (sscanf(text, "%7[a-z]:%u:%u", kind, &f.first, &f.count) != 3)
-		exit(2);
-	*(kind[0] == 'r' ? &opt.read : kind[0] == 'w' ? &opt.write :
-	  kind[0] == 'l' ? &opt.lock : kind[0] == 'h' ? &opt.halt : &opt.fsync) = f;
-}
-
-static void parse(char **argv)
-{
-	for (int i = 1; argv[i]; i++) {
-		const char *eq = strchr(argv[i], '='), *value = eq ? eq + 1 : "";
-		size_t n = eq ? (size_t)(eq - argv[i]) : strlen(argv[i]);
-		const struct { const char *name; bool *flag; int *number; } table[] = {
-			{ "--delay", NULL, &opt.delay_ms }, { "--die", NULL, &opt.die },
-			{ "--sync", NULL, &opt.sync_ms }, { "--read", NULL, &opt.read_ms },
-			{ "--write", NULL, &opt.write_ms }, { "--trickle", NULL, &opt.trickle_ms },
-			{ "--stop", NULL, &opt.stop }, { "--hostile", NULL, &opt.hostile },
-			{ "--seed", NULL, (int *)&opt.seed }, { "--lie", &opt.lie, NULL },
-			{ "--no-fsync", &opt.no_fsync, NULL }, { "--no-limits", &opt.no_limits, NULL },
-			{ "--no-rename", &opt.no_rename, NULL }, { "--report", &opt.report, NULL },
-			{ "--other", &opt.other, NULL }, { "--short", &opt.is_short, NULL },
-			{ "--misorder", &opt.misorder, NULL }, { "--shuffle", &opt.shuffle, NULL },
-			{ "--forget", &opt.forget, NULL },
-		};
-		size_t k = 0, count = sizeof(table) / sizeof(table[0]);
-
-		if (n == 6 && strncmp(argv[i], "--fail", 6) == 0) {
-			parse_fault(value);
-			continue;
-		}
-		while (k < count && (strlen(table[k].name) != n || strncmp(argv[i], table[k].name, n)))
-			k++;
-		if (k == count)
-			exit(2);
-		if (table[k].flag)
-			*table[k].flag = true;
-		else
-			*table[k].number = atoi(value);
-	}
 }
 
 int main(int argc, char **argv)
