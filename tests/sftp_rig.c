@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -161,6 +162,14 @@ int rig_signal(struct sftp_rig *rig, int sig)
 	if (tasks)
 		closedir(tasks);
 	return n;
+}
+
+void rig_await_halt(void)
+{
+	siginfo_t info;
+
+	if (waitid(P_ALL, 0, &info, WSTOPPED | WNOWAIT))
+		abort();
 }
 
 bool rig_noted(struct sftp_rig *rig, const char *text)

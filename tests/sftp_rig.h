@@ -48,6 +48,8 @@ void rig_poke(struct sftp_rig *rig, const void *buf, size_t len, uint64_t off);
 void rig_put_lock(struct sftp_rig *rig, const char *line);
 /* Sends a signal to every server process of the rig. Returns how many there are. */
 int rig_signal(struct sftp_rig *rig, int sig);
+/* Until a server that rig_serve told to (--fail=halt) has stopped at a write. */
+void rig_await_halt(void);
 /* Has notify said something with this text in it? */
 bool rig_noted(struct sftp_rig *rig, const char *text);
 struct sftp_status rig_status(struct sftp_rig *rig);

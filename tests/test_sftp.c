@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -297,13 +296,12 @@ static void late_writes_are_undone(void **state)
 {
 	struct sftp_rig *rig = rig_of(state);
 	uint8_t block[BLOCK];
-	siginfo_t info;
 
 	rig_serve(rig, "--fail=halt:1:1", NULL);
 	assert_int_equal(rig_open(rig), 0);
 	write_block(rig, 500, 'o');
 	/* It has come there, and is not carried out. */
-	assert_int_equal(waitid(P_ALL, 0, &info, WSTOPPED | WNOWAIT), 0);
+	rig_await_halt();
 	assert_int_equal(block_there(rig, 500), 0);
 	assert_true(rig_signal(rig, SIGKILL) > 0);
 	write_block(rig, 500, 'n');

@@ -95,7 +95,6 @@ static int make_world(void **state)
 		abort();
 	w->rig.arg = w;
 	w->rig.opt.buffer_len = 2 * MIB;
-	w->rig.opt.deadline_s = 2;
 	*state = w;
 	return 0;
 }
