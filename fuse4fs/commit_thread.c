@@ -12,7 +12,7 @@
 #include "thread.h"
 #include "txn_mgr.h"
 
-enum { TICK_MS = 500, IDLE_MS = 1000, RETRY_MS = 1000 };
+enum { TICK_MS = 500, RETRY_MS = 1000 };
 
 /* What the thread last saw, to tell idleness. */
 struct watch {
@@ -50,7 +50,7 @@ static bool is_due(struct txn_mgr *m, const struct watch *w, const struct timesp
 		return false;
 	if (m->kick || ms_between(&t->first_change, now) >= m->commit_sec * INT64_C(1000))
 		return true;
-	return !t->handles && ms_between(&w->since, now) >= IDLE_MS;
+	return !t->handles && ms_between(&w->since, now) >= m->idle_ms;
 }
 
 /* One round: commits or sleeps. */

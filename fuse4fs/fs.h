@@ -44,6 +44,7 @@ enum fs_state { FS_RW, FS_RO, FS_SHUTDOWN };
 enum fs_errors { FS_ERRORS_DEFAULT, FS_ERRORS_CONTINUE, FS_ERRORS_RO, FS_ERRORS_PANIC };
 enum fs_atime { FS_RELATIME, FS_NOATIME, FS_STRICTATIME };
 enum fs_log { FS_LOG_ERR, FS_LOG_WARN, FS_LOG_INFO };
+#define FS_NEVER_IDLE UINT32_MAX
 
 /* What the caller wants; copied by fs_open. Zero is the default everywhere. */
 struct fs_options {
@@ -61,6 +62,7 @@ struct fs_options {
 	bool discard;		/* discard freed blocks after commit */
 	bool sync, dirsync;
 	unsigned commit_sec;	/* 0: 5 */
+	unsigned idle_ms;	/* commit so long after the last handle; 0: 1000, or FS_NEVER_IDLE */
 	size_t cache_bytes;	/* 0: 32 MiB */
 	const char *device_name;/* for messages */
 	const char *mountpoint;	/* absolute, for the superblock; or NULL. Only during fs_open */

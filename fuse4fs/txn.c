@@ -15,6 +15,7 @@ enum {
 	SOFT_BYTES = 16 << 20,
 	MIN_SOFT_BLOCKS = 64,
 	SOFT_FREED = 65536,		/* ranges and inodes to remember */
+	IDLE_MS = 1000,
 };
 
 struct txn *txn_new(uint32_t tid)
@@ -338,6 +339,7 @@ int txn_open(struct fs *fs, struct txn_mgr **ret)
 		return -ENOMEM;
 	m->fs = fs;
 	m->commit_sec = fs->opt.commit_sec ? fs->opt.commit_sec : 5;
+	m->idle_ms = fs->opt.idle_ms ? fs->opt.idle_ms : IDLE_MS;
 	mutex_init(&m->lock);
 	cond_init(&m->opened);
 	cond_init(&m->drained);

@@ -43,6 +43,7 @@ struct txn_mgr {
 	struct commit_writer *writer;	/* [init only] */
 	unsigned soft_max, hard_max;	/* [init only] blocks: commit soon; wait */
 	unsigned commit_sec;		/* [init only] */
+	unsigned idle_ms;		/* [init only] */
 
 	struct mutex lock;
 	struct cond opened;		/* handles may join again, or there is room, or abort */

@@ -55,8 +55,8 @@ static void a_commit_waits_for_open_handles_and_new_ones_for_it(void **state)
 
 static void the_next_transaction_runs_while_one_is_written(void **state)
 {
-	struct rig *r = rig_open_opt(&(struct fs_options){ .commit_sec = 100 },
-				     &(struct dev_delay_times){ .flush_us = 100000 });
+	struct rig *r = rig_open_opt(&(struct fs_options){ .commit_sec = 100, .idle_ms = FS_NEVER_IDLE },
+				     &(struct dev_delay_times){ .flush_us = 400000 });
 	struct task commit;
 	uint32_t tid = change(r, 9, 1, 9);
 
@@ -119,8 +119,8 @@ static void *do_flushes(void *arg)
 
 static void fsyncs_at_once_share_commits_and_flushes(void **state)
 {
-	struct rig *r = rig_open_opt(&(struct fs_options){ .commit_sec = 100 },
-				     &(struct dev_delay_times){ .flush_us = 1000 });
+	struct rig *r = rig_open_opt(&(struct fs_options){ .commit_sec = 100, .idle_ms = FS_NEVER_IDLE },
+				     &(struct dev_delay_times){ .flush_us = 10000 });
 	uint64_t flushes;
 
 	run_tasks(r, do_fsyncs, 8);
@@ -134,7 +134,7 @@ static void fsyncs_at_once_share_commits_and_flushes(void **state)
 /* Data written during a commit's last flush is not covered by it. */
 static void a_flush_that_began_earlier_does_not_count(void **state)
 {
-	struct rig *r = rig_open_opt(&(struct fs_options){ .commit_sec = 100 },
+	struct rig *r = rig_open_opt(&(struct fs_options){ .commit_sec = 100, .idle_ms = FS_NEVER_IDLE },
 				     &(struct dev_delay_times){ .flush_us = 50000 });
 	struct task commit;
 	uint32_t tid = change(r, 9, 1, 9);
@@ -169,12 +169,13 @@ static bool wait_for_commits(struct rig *r, uint64_t n, unsigned ms, bool busy)
 
 static void an_idle_file_system_commits_soon(void **state)
 {
-	struct rig *r = rig_open();
+	struct rig *r = rig_open_opt(&(struct fs_options){ .commit_sec = 100 },
+				     &(struct dev_delay_times){ 0 });
 
 	/* The thread must be asleep for good first, then be woken. */
 	usleep(50000);
 	change(r, 9, 1, 9);
-	assert_true(wait_for_commits(r, 1, 10000, false));
+	assert_true(wait_for_commits(r, 1, 60000, false));
 	assert_int_equal(on_disk(r, 9), 9);
 	rig_close(r);
 }
@@ -185,9 +186,9 @@ static void a_busy_file_system_commits_by_the_clock(void **state)
 				     &(struct dev_delay_times){ 0 });
 
 	change(r, 9, 1, 9);
-	assert_true(wait_for_commits(r, 1, 10000, true));
+	assert_true(wait_for_commits(r, 1, 60000, true));
 	change(r, 9, 1, 10);
-	assert_true(wait_for_commits(r, 2, 10000, true));
+	assert_true(wait_for_commits(r, 2, 60000, true));
 	rig_close(r);
 }
 

@@ -384,7 +384,7 @@ static void parts_of_a_sector_are_safe_between_threads(void **state)
 }
 
 /* Readers of one sector overlap for as long as they like: its writer must come in between. */
-enum { READS_MAX = 400, READ_US = 2000 };
+enum { READS_MAX = 20000, READ_US = 2000 };
 
 struct crowd {
 	struct blkdev *dev;

@@ -285,14 +285,14 @@ static void sparse_size_is_quick(void **state)
 		assert_int_equal(fx_fill(&fx, LEN, N, &err), N);
 		size = fx.dir->size;
 		fx.dir->size = UINT64_C(1) << 40;
-		clock_gettime(CLOCK_MONOTONIC, &t0);
+		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t0);
 		for (unsigned i = 0; i < 100; i++)
 			assert_int_equal(fx_lookup(&fx, name, fx_name(i, LEN, name), &ino), 0);
 		err = fx_lookup(&fx, "absent", 6, &ino);
 		assert_int_equal(err, f ? -EUCLEAN : -ENOENT);
 		assert_int_equal(fx_count(fx.dir, 7, N), N);
 		assert_int_equal(dir_is_empty(fx.dir), 0);
-		clock_gettime(CLOCK_MONOTONIC, &t1);
+		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t1);
 		assert_true(t1.tv_sec - t0.tv_sec < 5);
 		fx.dir->size = size;
 		fx_finish(&fx);

@@ -109,7 +109,7 @@ static int read_case(void *arg)
 	int err;
 
 	UNIT_CHECK(!dev_fault_open(c->image, false, &dev), "memory");
-	fs = unit_fs_must_open(dev, &(struct fs_options){ .errors = c->errors, .commit_sec = 1000 });
+	fs = unit_fs_must_open(dev, &(struct fs_options){ .errors = c->errors, .commit_sec = 1000, .idle_ms = FS_NEVER_IDLE });
 	dev_fault_arm(dev, DEV_FAULT_READ, c->n, -EIO, false);
 	err = c->op->run(fs);
 	fired = dev_fault_fired(dev);
@@ -209,7 +209,7 @@ static int write_case(void *arg)
 	bool fired;
 
 	UNIT_CHECK(!dev_fault_open(c->image, false, &dev), "memory");
-	fs = unit_fs_must_open(dev, &(struct fs_options){ .errors = c->errors, .commit_sec = 1000 });
+	fs = unit_fs_must_open(dev, &(struct fs_options){ .errors = c->errors, .commit_sec = 1000, .idle_ms = FS_NEVER_IDLE });
 	make_durable(fs);
 	dev_fault_watch(dev, may_follow, c);
 	dev_fault_arm(dev, DEV_FAULT_WRITE | DEV_FAULT_FLUSH, c->n, -EIO, c->forever);
@@ -352,7 +352,7 @@ static void test_all_writes_fail(void **state)
 static struct blkdev *crashed_image(struct blkdev *image)
 {
 	struct blkdev *work = unit_copy(image, blkdev_size(image)), *ret;
-	struct fs *fs = unit_fs_must_open(work, &(struct fs_options){ .commit_sec = 1000 });
+	struct fs *fs = unit_fs_must_open(work, &(struct fs_options){ .commit_sec = 1000, .idle_ms = FS_NEVER_IDLE });
 	struct inode *open_file;
 
 	make_durable(fs);

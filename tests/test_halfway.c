@@ -24,7 +24,7 @@ enum { MIB = 1 << 20, READS_MAX = 12 };
 
 static const struct cred root_cred = { .root = true };
 static const struct fs_options tight = {
-	.errors = FS_ERRORS_CONTINUE, .commit_sec = 1000, .cache_bytes = 1,
+	.errors = FS_ERRORS_CONTINUE, .commit_sec = 1000, .idle_ms = FS_NEVER_IDLE, .cache_bytes = 1,
 };
 
 /* Everything is at home and, but for what is looked at last, out of the cache. */
@@ -33,7 +33,7 @@ static void cool_down(struct fs *fs)
 	struct txn_stats st;
 
 	assert_int_equal(fs_sync(fs), 0);
-	for (unsigned i = 0; i < 100; i++) {
+	for (unsigned i = 0; i < 600; i++) {
 		txn_get_stats(fs, &st);
 		if (!st.checkpoint_blocks)
 			break;

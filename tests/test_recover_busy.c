@@ -93,9 +93,9 @@ static pid_t start_work(const struct scene *s, const char *dir)
 	pid_t pid = fork();
 	char *script;
 
+	setpgid(pid, pid);
 	if (pid)
 		return pid;
-	setpgid(0, 0);
 	if (chdir(dir) || asprintf(&script, "exec >/dev/null 2>&1; n=2; while :; do n=$((n+1)); "
 				   "{ %s } || exit; done", s->work) < 0)
 		_exit(1);
@@ -159,7 +159,7 @@ static void play(const struct scene *s, struct image *img)
 	assert_int_equal(image_run("mkdir %s && mount -o loop%s %s %s", dir, s->mount, img->path,
 				   dir), 0);
 	pid = start_work(s, dir);
-	for (unsigned i = 0; i < 100 && !in_use(img->path); i++)
+	for (unsigned i = 0; i < 1500 && !in_use(img->path); i++)
 		nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
 	for (unsigned i = 0; i < COPIES; i++) {
 		const struct timespec pause = {
@@ -174,7 +174,8 @@ static void play(const struct scene *s, struct image *img)
 	close(fd);
 	kill(-pid, SIGKILL);
 	waitpid(pid, &status, 0);
-	assert_int_equal(image_run("umount %s || { sleep 1; umount %s; }; rmdir %s", dir, dir, dir), 0);
+	assert_int_equal(image_run("for i in $(seq 300); do umount %s && break; sleep 0.1; done; "
+				   "rmdir %s", dir, dir), 0);
 	assert_int_equal(down, 0);
 	copy_image(img, COPIES);
 }

@@ -140,7 +140,7 @@ static inline struct rig *rig_open_opt(const struct fs_options *opt, const struc
 static inline struct rig *rig_open(void)
 {
 	/* The thread keeps out of the way unless a test is about it. */
-	return rig_open_opt(&(struct fs_options){ .commit_sec = 100 },
+	return rig_open_opt(&(struct fs_options){ .commit_sec = 100, .idle_ms = FS_NEVER_IDLE },
 			    &(struct dev_delay_times){ 0 });
 }
 
