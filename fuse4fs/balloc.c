@@ -168,13 +168,13 @@ static int free_part(struct change *c, struct group_map *map, uint32_t bit, uint
 	ret = group_change(c->h, map->group, GROUP_BLOCKS, map, c->gdt);
 	if (ret)
 		return ret;
-	ret = txn_free_blocks(c->h, pblk, n);
-	if (ret)
-		return ret;
+	/* Without memory to note them they are free on disk, and held here until the unmount:
+	 * nobody else's, so that a replay may write to them. */
+	if (!txn_free_blocks(c->h, pblk, n))
+		atomic_fetch_add(&fs->groups->pending_blocks, n);
 	bitmap_clear(map->buf->data, bit, n);
 	map->held += n;
 	group->free_blocks += n;
-	atomic_fetch_add(&fs->groups->pending_blocks, n);
 	super_add_free(fs, n, 0);
 	return 0;
 }

@@ -226,9 +226,9 @@ static int mark_free(struct handle *h, uint32_t ino, uint32_t g, bool is_dir,
 	ret = group_change(h, g, GROUP_INODES, map, gdt);
 	if (ret)
 		return ret;
-	ret = txn_free_inode(h, ino);
-	if (ret)
-		return ret;
+	/* Without memory to note it, it is held until the unmount. */
+	if (!txn_free_inode(h, ino))
+		gs->pending_inodes++;
 	bitmap_clear(map->buf->data, bit, 1);
 	map->held++;
 	group->free_inodes++;
@@ -237,7 +237,6 @@ static int mark_free(struct handle *h, uint32_t ino, uint32_t g, bool is_dir,
 		gs->total_dirs--;
 	}
 	gs->dirs[g] = group->used_dirs;
-	gs->pending_inodes++;
 	super_add_free(fs, 0, 1);
 	return 0;
 }

@@ -55,7 +55,7 @@ static void a_commit_waits_for_open_handles_and_new_ones_for_it(void **state)
 
 static void the_next_transaction_runs_while_one_is_written(void **state)
 {
-	struct rig *r = rig_open_opt(&(struct fs_options){ .commit_sec = 100, .idle_ms = FS_NEVER_IDLE },
+	struct rig *r = rig_open_opt(&(struct fs_options){ NO_COMMITS },
 				     &(struct dev_delay_times){ .flush_us = 400000 });
 	struct task commit;
 	uint32_t tid = change(r, 9, 1, 9);
@@ -119,7 +119,7 @@ static void *do_flushes(void *arg)
 
 static void fsyncs_at_once_share_commits_and_flushes(void **state)
 {
-	struct rig *r = rig_open_opt(&(struct fs_options){ .commit_sec = 100, .idle_ms = FS_NEVER_IDLE },
+	struct rig *r = rig_open_opt(&(struct fs_options){ NO_COMMITS },
 				     &(struct dev_delay_times){ .flush_us = 10000 });
 	uint64_t flushes;
 
@@ -134,7 +134,7 @@ static void fsyncs_at_once_share_commits_and_flushes(void **state)
 /* Data written during a commit's last flush is not covered by it. */
 static void a_flush_that_began_earlier_does_not_count(void **state)
 {
-	struct rig *r = rig_open_opt(&(struct fs_options){ .commit_sec = 100, .idle_ms = FS_NEVER_IDLE },
+	struct rig *r = rig_open_opt(&(struct fs_options){ NO_COMMITS },
 				     &(struct dev_delay_times){ .flush_us = 50000 });
 	struct task commit;
 	uint32_t tid = change(r, 9, 1, 9);

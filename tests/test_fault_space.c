@@ -82,7 +82,7 @@ static void check_result(int err)
 static int space_case(void *arg)
 {
 	struct space_case *c = arg;
-	struct fs *fs = unit_fs_must_open(c->image, &(struct fs_options){ .commit_sec = 1000, .idle_ms = FS_NEVER_IDLE });
+	struct fs *fs = unit_fs_must_open(c->image, &(struct fs_options){ NO_COMMITS });
 	int err;
 
 	err = unit_truncate(fs, "/room", (256u - c->nfree) << 10);

@@ -107,7 +107,7 @@ static void *change_thread(void *fs)
 
 static void record_amid_a_write_home(const char *mkfs, enum fs_state end)
 {
-	const struct fs_options opt = { .errors = FS_ERRORS_RO, .commit_sec = 1000, .idle_ms = FS_NEVER_IDLE };
+	const struct fs_options opt = { .errors = FS_ERRORS_RO, NO_COMMITS };
 	struct blkdev *mem = unit_mkfs(8 * MIB, mkfs);
 	struct gate *g = gate_new(mem);
 	struct fs *fs = unit_fs_must_open(&g->dev, &opt);

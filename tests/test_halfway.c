@@ -24,7 +24,7 @@ enum { MIB = 1 << 20, READS_MAX = 12 };
 
 static const struct cred root_cred = { .root = true };
 static const struct fs_options tight = {
-	.errors = FS_ERRORS_CONTINUE, .commit_sec = 1000, .idle_ms = FS_NEVER_IDLE, .cache_bytes = 1,
+	.errors = FS_ERRORS_CONTINUE, NO_COMMITS, .cache_bytes = 1,
 };
 
 /* Everything is at home and, but for what is looked at last, out of the cache. */

@@ -515,7 +515,7 @@ static void play_and_judge(void (*work)(struct fs *fs, struct blkdev *record, st
 	assert_int_equal(dev_delay_open(live, false, times, &slow), 0);
 	assert_int_equal(dev_record_open(slow, true, &record), 0);
 	j = judge_new(base, record, notes);
-	fs = unit_fs_must_open(record, &(struct fs_options){ .commit_sec = 300, .idle_ms = FS_NEVER_IDLE, .discard = true });
+	fs = unit_fs_must_open(record, &(struct fs_options){ NO_COMMITS, .discard = true });
 	work(fs, record, notes);
 	txn_get_stats(fs, &st);
 	assert_true(st.blocks > 2 * st.log_blocks && st.checkpoints > 2);

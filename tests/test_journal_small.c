@@ -343,7 +343,7 @@ static unsigned one_long_work(struct blkdev *base, int (*work)(struct fs *fs))
 	struct fs *fs;
 
 	assert_int_equal(dev_record_open(live, true, &record), 0);
-	fs = unit_fs_must_open(record, &(struct fs_options){ .commit_sec = 300, .idle_ms = FS_NEVER_IDLE });
+	fs = unit_fs_must_open(record, &(struct fs_options){ NO_COMMITS });
 	work_and_commit(fs, work);
 	assert_false(stats_of(fs).aborted);
 	assert_int_equal(stats_of(fs).overdrawn, 0);

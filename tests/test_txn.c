@@ -113,7 +113,7 @@ static void checksums_are_sealed_on_the_way(void **state)
 
 static void what_is_dirty_is_not_evicted(void **state)
 {
-	struct rig *r = rig_open_opt(&(struct fs_options){ .commit_sec = 100, .idle_ms = FS_NEVER_IDLE,
+	struct rig *r = rig_open_opt(&(struct fs_options){ NO_COMMITS,
 							   .cache_bytes = 64 * BS },
 				     &(struct dev_delay_times){ 0 });
 	struct buf *b;
@@ -162,7 +162,7 @@ static void freed_blocks_are_released_when_durable(void **state)
 
 static void discard_comes_before_reuse(void **state)
 {
-	struct rig *r = rig_open_opt(&(struct fs_options){ .commit_sec = 100, .idle_ms = FS_NEVER_IDLE, .discard = true },
+	struct rig *r = rig_open_opt(&(struct fs_options){ NO_COMMITS, .discard = true },
 				     &(struct dev_delay_times){ 0 });
 	struct handle h;
 	size_t n;
@@ -227,7 +227,7 @@ static void a_forgotten_block_may_come_back(void **state)
 
 static void transactions_stay_bounded(void **state)
 {
-	struct rig *r = rig_open_opt(&(struct fs_options){ .commit_sec = 100, .idle_ms = FS_NEVER_IDLE,
+	struct rig *r = rig_open_opt(&(struct fs_options){ NO_COMMITS,
 							   .cache_bytes = 1024 * BS },
 				     &(struct dev_delay_times){ .flush_us = 2000 });
 	uint64_t largest = 0;
@@ -249,7 +249,7 @@ static void transactions_stay_bounded(void **state)
 
 static void one_oversized_handle_is_let_in(void **state)
 {
-	struct rig *r = rig_open_opt(&(struct fs_options){ .commit_sec = 100, .idle_ms = FS_NEVER_IDLE,
+	struct rig *r = rig_open_opt(&(struct fs_options){ NO_COMMITS,
 							   .cache_bytes = 64 * BS },
 				     &(struct dev_delay_times){ 0 });
 
@@ -287,7 +287,7 @@ static void *begin_and_stop(void *arg)
 /* Who waits for room goes on when another stops without having used what it had reserved. */
 static void unused_credits_make_room(void **state)
 {
-	struct rig *r = rig_open_opt(&(struct fs_options){ .commit_sec = 100, .idle_ms = FS_NEVER_IDLE,
+	struct rig *r = rig_open_opt(&(struct fs_options){ NO_COMMITS,
 							   .cache_bytes = 64 * BS },
 				     &(struct dev_delay_times){ 0 });
 	struct timespec until;

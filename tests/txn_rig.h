@@ -23,6 +23,7 @@
 #include "dev_mem.h"
 #include "dev_record.h"
 #include "group.h"
+#include "no_commits.h"
 #include "super.h"
 #include "txn.h"
 
@@ -140,7 +141,7 @@ static inline struct rig *rig_open_opt(const struct fs_options *opt, const struc
 static inline struct rig *rig_open(void)
 {
 	/* The thread keeps out of the way unless a test is about it. */
-	return rig_open_opt(&(struct fs_options){ .commit_sec = 100, .idle_ms = FS_NEVER_IDLE },
+	return rig_open_opt(&(struct fs_options){ NO_COMMITS },
 			    &(struct dev_delay_times){ 0 });
 }
 

@@ -284,3 +284,17 @@ struct fs *unit_fs_must_open(struct blkdev *dev, const struct fs_options *opt)
 		unit_die("fs_open: %s (%s)", strerror(-err), why);
 	return fs;
 }
+
+bool unit_is_clean_once_mounted(struct blkdev *dev)
+{
+	const struct ext2_super_block *sb = unit_super(dev);
+
+	if (sb->s_last_orphan ||
+	    sb->s_feature_ro_compat & htole32(EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT)) {
+		struct fs *fs = unit_fs_must_open(dev, NULL);
+
+		if (fs_close(fs))
+			return false;
+	}
+	return unit_is_clean(dev);
+}

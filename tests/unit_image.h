@@ -11,6 +11,7 @@
 
 #include "dev_mem.h"
 #include "fs.h"
+#include "no_commits.h"
 
 /* An empty file system on a dev_mem device; args: options of mke2fs, without quotes. */
 struct blkdev *unit_mkfs(uint64_t size, const char *args);
@@ -39,6 +40,8 @@ char *unit_debugfs_ask(struct blkdev *dev, const char *command);
 int unit_fsck(struct blkdev *dev, const char *flags, int allowed);
 /* `e2fsck -fn` finds nothing. */
 static inline bool unit_is_clean(struct blkdev *dev) { return unit_fsck(dev, "-fn", 0) == 0; }
+/* The same, when the next mount has deleted the orphans that could not be deleted. */
+bool unit_is_clean_once_mounted(struct blkdev *dev);
 
 /* Opens with messages dropped (UNIT_VERBOSE set: to stderr). opt may be NULL. */
 int unit_fs_open(struct blkdev *dev, const struct fs_options *opt, struct fs **ret);

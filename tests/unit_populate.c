@@ -139,7 +139,7 @@ struct blkdev *unit_crashed(struct blkdev *dev)
 					     "rename_exchange", "xattr_big", "rmdir_empty", "write_mib",
 					     "reuse" };
 	struct blkdev *work = unit_copy(dev, blkdev_size(dev)), *ret;
-	struct fs *fs = unit_fs_must_open(work, &(struct fs_options){ .commit_sec = 1000, .idle_ms = FS_NEVER_IDLE });
+	struct fs *fs = unit_fs_must_open(work, &(struct fs_options){ NO_COMMITS });
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		for (unsigned k = 0; k < unit_ops_len; k++)

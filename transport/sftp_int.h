@@ -384,7 +384,8 @@ void window_answered(struct sftp_dev *dev, const struct req *req, uint64_t rtt_u
 struct req *req_new(enum req_kind kind);
 /* Queues it on a channel that has a free slot; its head is encoded. */
 void req_submit(struct sftp_dev *dev, unsigned chan, struct req *req);
-void req_init(struct sftp_dev *dev, unsigned chan);
+/* Greets the server on a channel that has just been opened. -ENOMEM: nothing is sent. */
+int req_init(struct sftp_dev *dev, unsigned chan);
 /* Memory for the head of a control request; the id is filled in later. */
 struct sftp_enc req_head(void);
 /* A control request. head: from req_head, consumed. payload and ctl (which may be NULL)

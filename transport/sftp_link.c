@@ -118,7 +118,11 @@ static void sink_opened(void *arg, unsigned chan)
 
 	ch->state = CHAN_INIT;
 	sftp_rx_init(&ch->rx);
-	req_init(dev, chan);
+	if (req_init(dev, chan)) {
+		ch->state = CHAN_REFUSED;
+		if (chan == 0)
+			dev->sink_err = -ENOMEM;
+	}
 }
 
 static void sink_closed(void *arg, unsigned chan, int err)

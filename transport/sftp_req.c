@@ -127,20 +127,21 @@ void req_submit(struct sftp_dev *dev, unsigned chan, struct req *req)
 		list_push(&dev->flights, &req->flight);
 }
 
-void req_init(struct sftp_dev *dev, unsigned chan)
+int req_init(struct sftp_dev *dev, unsigned chan)
 {
 	struct req *req = req_new(REQ_INIT);
 	struct sftp_enc e;
 
 	/* Not in a slot: INIT has no id. Sent, it is forgotten. */
 	if (!req)
-		return;
+		return -ENOMEM;
 	e = (struct sftp_enc){ .buf = req->own_head, .cap = sizeof(req->own_head) };
 	sftp_enc_init(&e);
 	req->head_len = (uint32_t)e.len;
 	req->chan = (uint8_t)chan;
 	dev->chans[chan].unsent += req->head_len;
 	list_push(&dev->chans[chan].sending, &req->link);
+	return 0;
 }
 
 /* Takes the request out of its slot; whoever calls owns it then. */

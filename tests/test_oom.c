@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Every operation of the engine with its first, second, third, ... allocation failing, until
+ * it completes without meeting that. It fails alone, with ENOMEM, or not at all; a commit may
+ * be put off. Nothing is lost, and the file system goes on.
+ *
+ * UNIT_OP=name runs one operation, UNIT_N=n one allocation of it.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "no_commits.h"
+#include "oom.h"
+#include "unit_fork.h"
+#include "unit_image.h"
+#include "unit_ops.h"
+
+enum { IMAGE_SIZE = 10 << 20, MAX_ALLOCATIONS = 20000, CASE_SECONDS = 60, FIRED = 1, SYNCS = 3 };
+
+static const char *const variants[] = {
+	"-t ext4 -b 1024 -m 0 -N 1024 -g 4096 -J size=2 -O metadata_csum,64bit,orphan_file,^inline_data",
+	"-t ext4 -b 1024 -m 0 -N 1024 -g 4096 -J size=2 -O inline_data,^metadata_csum,^64bit,^orphan_file",
+	"-t ext4 -b 4096 -m 0 -N 1024 -g 4096 -O ^has_journal,metadata_csum,inline_data",
+	"-t ext2 -b 1024 -m 0 -N 1024 -g 4096 -I 128",
+};
+
+static struct blkdev *images[ARRAY_LEN(variants)];
+
+struct oom_case {
+	const struct unit_op *op;
+	struct blkdev *image;		/* to be used up */
+	unsigned n;			/* the allocation */
+};
+
+/* What was put off for want of memory is done by one of the next. */
+static void check_sync(struct fs *fs)
+{
+	int err = -ENOMEM;
+
+	for (int i = 0; err == -ENOMEM && i < SYNCS; i++)
+		err = fs_sync(fs);
+	UNIT_CHECK(!err, "sync: %s", strerror(-err));
+}
+
+static int run_case(void *arg)
+{
+	struct oom_case *c = arg;
+	struct fs *fs = unit_fs_must_open(c->image, &(struct fs_options){
+		.errors = FS_ERRORS_RO, NO_COMMITS });
+	int err, sync_err, again;
+	bool fired;
+
+	oom_arm(c->n);
+	err = c->op->run(fs);
+	sync_err = fs_sync(fs);
+	fired = oom_fired();
+	oom_disarm();
+	/* EIO: a write that was cut short. */
+	UNIT_CHECK(err == 0 || (fired && (err == -ENOMEM || err == -EIO)), "%s", strerror(-err));
+	UNIT_CHECK(sync_err == 0 || (fired && sync_err == -ENOMEM), "sync: %s", strerror(-sync_err));
+	/* A lock that was left behind shows as a hang. */
+	again = c->op->run(fs);
+	UNIT_CHECK(err || !again || again == -EEXIST || again == -ENOENT || again == -ENODATA,
+		   "again: %s", strerror(-again));
+	check_sync(fs);
+	UNIT_CHECK(atomic_load(&fs->state) == FS_RW, "writing has ended");
+	err = unit_make(fs, "/usable", S_IFREG | 0644, NULL);
+	UNIT_CHECK(!err, "make: %s", strerror(-err));
+	err = unit_write(fs, "/usable", 10, 20000, 99);
+	UNIT_CHECK(!err, "write: %s", strerror(-err));
+	err = unit_verify(fs, "/usable", 10, 20000, 99);
+	UNIT_CHECK(!err, "verify: %s", strerror(-err));
+	err = fs_close(fs);
+	UNIT_CHECK(!err, "close: %s", strerror(-err));
+	UNIT_CHECK(unit_is_clean_once_mounted(c->image), "not clean");
+	return fired ? FIRED : UNIT_PASS;
+}
+
+/* Opening and closing: told, and nothing is worse than before. */
+static int open_case(void *arg)
+{
+	struct oom_case *c = arg;
+	int err, closed = 0;
+	struct fs *fs;
+	bool fired;
+
+	oom_arm(c->n);
+	err = unit_fs_open(c->image, &(struct fs_options){ .errors = FS_ERRORS_RO, NO_COMMITS }, &fs);
+	if (!err)
+		closed = fs_close(fs);
+	fired = oom_fired();
+	oom_disarm();
+	UNIT_CHECK(fired || (!err && !closed), "%s, close %s", strerror(-err), strerror(-closed));
+	fs = unit_fs_must_open(c->image, NULL);
+	UNIT_CHECK(!fs_close(fs), "second close");
+	UNIT_CHECK(unit_is_clean_once_mounted(c->image), "not clean");
+	return fired ? FIRED : UNIT_PASS;
+}
+
+/* All allocations of one case; how many were bad. */
+static unsigned sweep(unit_body body, struct oom_case *c, const char *name, unsigned variant)
+{
+	unsigned only = unit_env("UNIT_N", 0), bad = 0;
+	int ret = FIRED;
+
+	for (c->n = only; ret == FIRED && c->n < MAX_ALLOCATIONS && bad < 3; c->n++) {
+		ret = unit_fork(body, c, CASE_SECONDS, 0);
+		if (ret >= UNIT_FAIL) {
+			fprintf(stderr, "UNIT_OP=%s UNIT_N=%u on image %u failed\n", name, c->n, variant);
+			ret = FIRED;
+			bad++;
+		}
+		if (only)
+			break;
+	}
+	return bad;
+}
+
+static int job(void *arg, unsigned i)
+{
+	const char *chosen = getenv("UNIT_OP");
+	unsigned v = i % ARRAY_LEN(variants), nr = i / ARRAY_LEN(variants);
+	const struct unit_op *op = nr < unit_ops_len ? &unit_ops[nr] : NULL;
+	struct oom_case c = { .op = op, .image = images[v] };
+	const char *name = op ? op->name : "open";
+
+	if (chosen && strcmp(chosen, name))
+		return 0;
+	return sweep(op ? run_case : open_case, &c, name, v) != 0;
+}
+
+static void any_allocation_may_fail(void **state)
+{
+	unsigned n = (unit_ops_len + 1) * (unsigned)ARRAY_LEN(variants);
+
+	assert_int_equal(unit_fork_all(job, NULL, n), 0);
+}
+
+static int make_images(void **state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(variants); i++)
+		images[i] = unit_mkfs_populated(IMAGE_SIZE, variants[i]);
+	return 0;
+}
+
+static int free_images(void **state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(variants); i++)
+		blkdev_close(images[i]);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(any_allocation_may_fail),
+	};
+
+	return cmocka_run_group_tests(tests, make_images, free_images);
+}
