@@ -63,7 +63,8 @@ void txn_forget(struct handle *h, struct buf *b);
 void txn_revoke(struct handle *h, uint64_t pblk, uint64_t n);
 
 /* Remembered until the commit is durable, then group.c is told (group_release_*).
- * Called by balloc.c / ialloc.c only. */
+ * -ENOMEM: not remembered; they are to be held until the unmount, as a journal may hold their
+ * old contents. Called by balloc.c / ialloc.c only. */
 int txn_free_blocks(struct handle *h, uint64_t pblk, uint64_t n);
 int txn_free_inode(struct handle *h, uint32_t ino);
 
