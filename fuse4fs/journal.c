@@ -21,7 +21,7 @@
 #include "csum.h"
 #include "journal_int.h"
 
-enum { MIN_PENDING_BYTES = 4 << 20 };
+enum { MIN_PENDING_BYTES = 4 << 20, PATIENCE = 100 };
 
 static struct journal *to_journal(struct commit_writer *w)
 {
@@ -138,7 +138,8 @@ static int prepare(struct journal *j, const struct commit *c, struct logged **re
 	return 0;
 }
 
-/* With everything home the log holds nothing to revoke, and most memory is free again. */
+/* With everything home the log holds nothing to revoke, and most memory is free again. The
+ * next transaction has begun, so that this one cannot be put off: memory is waited for. */
 static int prepare_or_drain(struct journal *j, struct commit *c, struct logged **ret)
 {
 	int err;
@@ -147,7 +148,9 @@ static int prepare_or_drain(struct journal *j, struct commit *c, struct logged *
 	if (!j->mgr)
 		j->mgr = c->mgr;
 	err = prepare(j, c, ret);
-	if (err == -ENOMEM) {
+	for (unsigned i = 0; err == -ENOMEM && i < PATIENCE; i++) {
+		if (i)
+			checkpoint_pause(j);
 		err = checkpoint_wait(j, 0, true);
 		if (!err)
 			err = prepare(j, c, ret);

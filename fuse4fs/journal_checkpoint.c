@@ -216,10 +216,9 @@ static bool is_due(const struct journal *j, struct timespec *ret_until)
 	       (now.tv_sec == ret_until->tv_sec && now.tv_nsec >= ret_until->tv_nsec);
 }
 
-/* No memory for a pass: it may come back. */
-static void pause_ms(struct journal *j, long ms) REQUIRES(j->lock)
+void checkpoint_pause(struct journal *j)
 {
-	const struct timespec ts = { .tv_nsec = ms * 1000000 };
+	const struct timespec ts = { .tv_nsec = RETRY_MS * 1000000 };
 
 	mutex_unlock(&j->lock);
 	nanosleep(&ts, NULL);
@@ -245,7 +244,7 @@ static void turn(struct journal *j) REQUIRES(j->lock)
 	j->want_pass = false;
 	err = run_pass(j);
 	if (err == -ENOMEM)
-		pause_ms(j, RETRY_MS);
+		checkpoint_pause(j);
 	if (!err || err == -ENOMEM)
 		return;
 	j->over = true;

@@ -122,6 +122,8 @@ int checkpoint_rest(struct journal *j);
 /* Waits until the log has room for need blocks and memory is not short; all: until
  * nothing is left to bring home. -EIO when that will not be. */
 int checkpoint_wait(struct journal *j, uint64_t need, bool all) REQUIRES(j->lock);
+/* There is no memory; it may come back: 100 ms without the lock. */
+void checkpoint_pause(struct journal *j) REQUIRES(j->lock);
 /* Has the thread look whether a checkpoint is due. */
 void checkpoint_poke(struct journal *j) REQUIRES(j->lock);
 

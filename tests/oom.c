@@ -8,6 +8,8 @@
 #include "oom.h"
 
 static _Atomic long left = -1;	/* how many succeed until one fails; < 0: all do */
+static _Atomic long every;	/* 0: no */
+static _Atomic unsigned long count;
 static atomic_bool fired;
 
 void *__real_malloc(size_t len);
@@ -27,9 +29,16 @@ void oom_arm(long n)
 	left = n;
 }
 
+void oom_arm_every(long n)
+{
+	fired = false;
+	every = n;
+}
+
 void oom_disarm(void)
 {
 	left = -1;
+	every = 0;
 }
 
 bool oom_fired(void)
@@ -39,7 +48,10 @@ bool oom_fired(void)
 
 static bool fails(void)
 {
-	if (atomic_load(&left) < 0 || atomic_fetch_sub(&left, 1) != 0)
+	long n = every;
+
+	if (n ? ++count % (unsigned long)n :
+	    atomic_load(&left) < 0 || atomic_fetch_sub(&left, 1) != 0)
 		return false;
 	fired = true;
 	errno = ENOMEM;

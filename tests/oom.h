@@ -10,6 +10,8 @@
 
 /* From now on: n allocations succeed, one fails, all others succeed. */
 void oom_arm(long n);
+/* From now on: one of every n allocations fails. */
+void oom_arm_every(long n);
 /* None fails any more. */
 void oom_disarm(void);
 /* Has one failed since oom_arm? */

@@ -84,6 +84,28 @@ static int run_case(void *arg)
 	return fired ? FIRED : UNIT_PASS;
 }
 
+/* Any error, but of one operation after the other. */
+static int shortage_case(void *arg)
+{
+	struct oom_case *c = arg;
+	struct fs *fs = unit_fs_must_open(c->image, &(struct fs_options){
+		.errors = FS_ERRORS_RO, .commit_sec = 1 });
+	int err;
+
+	oom_arm_every(c->n);
+	for (unsigned i = 0; i < unit_ops_len; i++) {
+		(void)unit_ops[i].run(fs);
+		(void)fs_sync(fs);
+	}
+	oom_disarm();
+	UNIT_CHECK(atomic_load(&fs->state) == FS_RW, "writing has ended");
+	check_sync(fs);
+	err = fs_close(fs);
+	UNIT_CHECK(!err, "close: %s", strerror(-err));
+	UNIT_CHECK(unit_is_clean_once_mounted(c->image), "not clean");
+	return UNIT_PASS;
+}
+
 /* Opening and closing: told, and nothing is worse than before. */
 static int open_case(void *arg)
 {
@@ -144,6 +166,24 @@ static void any_allocation_may_fail(void **state)
 	assert_int_equal(unit_fork_all(job, NULL, n), 0);
 }
 
+static int shortage_job(void *arg, unsigned i)
+{
+	static const unsigned every[] = { 2, 3, 5, 7, 13, 40 };
+	struct oom_case c = {
+		.image = images[i % ARRAY_LEN(variants)], .n = every[i / ARRAY_LEN(variants)],
+	};
+	int ret = unit_fork(shortage_case, &c, CASE_SECONDS, 0);
+
+	if (ret)
+		fprintf(stderr, "one of %u, image %u: failed\n", c.n, i % (unsigned)ARRAY_LEN(variants));
+	return ret;
+}
+
+static void many_allocations_may_fail(void **state)
+{
+	assert_int_equal(unit_fork_all(shortage_job, NULL, 6 * (unsigned)ARRAY_LEN(variants)), 0);
+}
+
 static int make_images(void **state)
 {
 	for (size_t i = 0; i < ARRAY_LEN(variants); i++)
@@ -162,7 +202,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(any_allocation_may_fail),
+		cmocka_unit_test(many_allocations_may_fail),
 	};
 
+	cmocka_set_test_filter(getenv("UNIT_TEST"));
 	return cmocka_run_group_tests(tests, make_images, free_images);
 }
