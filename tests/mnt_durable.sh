@@ -10,7 +10,7 @@ stopped() { [ -z "$(grep -L '^State:.T' /proc/"$server"/task/*/status)" ]; }
 now() {
 	copy=$scratch/copy
 	kill -STOP "$server"
-	poll_until 60 stopped || fail "$1: the server does not stop"
+	poll_until 60 stopped || { kill -CONT "$server"; fail "$1: the server does not stop"; }
 	cp --sparse=always "$image" "$copy"
 	kill -CONT "$server"
 	e2fsck -fy "$copy" >"$scratch/fsck.log" 2>&1
