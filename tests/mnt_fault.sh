@@ -27,8 +27,8 @@ ends() { poll_until 60 ended || fail "the server does not end"; }
 # Nothing is left to be written when the fault comes: no data, no commit, no checkpoint.
 nothing_left() {
 	"$FUSE4FS" --status --json "$mnt" | python3 -I -c 'import json, sys
-j = json.load(sys.stdin)["journal"]
-sys.exit(j["running_blocks"] > 0 or j["checkpoint_lag"] > 0)'
+s = json.load(sys.stdin)
+sys.exit(s["state"] != "clean" or s["journal"]["checkpoint_lag"] > 0)'
 }
 settled() {
 	make "$1"
