@@ -160,8 +160,14 @@ static int start_session(struct server *srv, int (*catch_signals)(void), int *re
 	const unsigned otherwise = srv->device.remote ? THREADS_REMOTE : THREADS_DEFAULT;
 	const unsigned threads = srv->opt->threads ? (unsigned)srv->opt->threads : otherwise;
 	const struct loop_hooks hooks = { srv, filter, srv->role->too_late, srv->role->spare };
-	int err = mount_session(srv, why, WHY_BYTES);
+	int err = catch_signals();
 
+	if (err < 0) {
+		snprintf(why, WHY_BYTES, "cannot catch signals: %s", strerror(-err));
+		return err;
+	}
+	*ret_signal_fd = err;
+	err = mount_session(srv, why, WHY_BYTES);
 	if (err) {
 		fprintf(stderr, "fuse4fs: %s: %s\n", srv->mountpoint, why);
 		*why = '\0';
@@ -169,12 +175,6 @@ static int start_session(struct server *srv, int (*catch_signals)(void), int *re
 	}
 	if (!server_passed_on(srv))
 		monitor_mounted(srv->daemon->monitor, srv->mountpoint, srv->opt->auto_unmount);
-	*ret_signal_fd = err = catch_signals();
-	if (err < 0) {
-		snprintf(why, WHY_BYTES, "cannot catch signals: %s", strerror(-err));
-		undo_mount(srv);
-		return err;
-	}
 	err = loop_start(srv->se, threads, &hooks, &srv->loop);
 	if (err) {
 		snprintf(why, WHY_BYTES, "cannot start threads: %s", strerror(-err));

@@ -84,9 +84,9 @@ bool server_passed_on(const struct server *srv);
  *
  * role: what it is served as. Opens the image, mounts, tells the daemon it is ready, serves
  * until it is unmounted or a signal says so, closes. Says what fails, on one line.
- * catch_signals is called once, when all is ready: until then signals simply kill, which the
- * image survives; its result is a descriptor that becomes readable when it is time to end,
- * or -errno.
+ * catch_signals is called once, before the mount is made, which is unmounted in any case then:
+ * until then signals simply kill, which the image survives; its result is a descriptor that
+ * becomes readable when it is time to end, or -errno.
  * Returns the process's exit status (MNT_EX_*).
  */
 int server_run(const struct options *opt, const struct server_role *role, struct daemon *daemon,

@@ -7,12 +7,14 @@
 #   unserve          unmounts and waits for the server
 #   clean_image      e2fsck -fn finds nothing
 #   plain_copy FILE  copies the file system's bytes, decrypted if need be
+#   poll_until SECONDS COMMAND...  until it succeeds
 #
 # FUSE4FS_LUKS=luks1|luks2 runs a test on a container: img, adopt and what follows wrap the
 # file system in one, $scratch/img; tests that touch its bytes use plain_copy.
 # FUSE4FS_LUKS_ARGS goes to luksFormat.
 set -u
-export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
+# tests/ stays as it is: it is copied, and compared with the copy.
+export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin" PYTHONDONTWRITEBYTECODE=1
 FUSE4FS=${FUSE4FS:-$(cd "${top_builddir:-.}" && pwd)/fuse4fs/fuse4fs}
 srcdir_tests=$(cd "$(dirname "$0")" && pwd)
 top_tests=$srcdir_tests
@@ -51,16 +53,33 @@ cleanup_scratch() {
 trap cleanup_scratch EXIT
 trap 'exit 130' INT TERM
 
-# For tests that make mount namespaces: the copies of other tests' mounts in these would keep
-# their loop devices. Runs the test anew in a namespace without those mounts.
+# False when it has not succeeded after that many seconds.
+poll_until() {
+	local end=$((SECONDS + $1 + 1))
+	shift
+	until "$@"; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		sleep 0.05
+	done
+}
+
+# In a new mount namespace: the copies of other tests' mounts in it would keep their servers and
+# loop devices.
+leave_other_mounts() {
+	local m
+	for m in $(awk -v own="$scratch/" '$2 ~ /f4t-/ && index($2, own) != 1 { print $2 }' \
+		/proc/self/mounts | sort -r); do
+		umount -l "$m" 2>/dev/null || :
+	done
+}
+
+# For tests that make mount namespaces: runs the test anew in one without other tests' mounts.
 own_namespace() {
 	if [ -z "${OWN_NAMESPACE:-}" ]; then
 		rm -rf "$scratch"
 		OWN_NAMESPACE=1 exec unshare -m bash "$0"
 	fi
-	for m in $(awk '$2 ~ /f4t-/ { print $2 }' /proc/self/mounts | sort -r); do
-		umount -l "$m" 2>/dev/null
-	done
+	leave_other_mounts
 }
 
 img() {

@@ -70,17 +70,23 @@ mkdir "$scratch/copy"
 ln -s mnt "$scratch/link"
 "$FUSE4FS" "$image" "$mnt" && mount --bind "$mnt" "$scratch/copy" || fail "bind mount"
 for one in copy mnt; do
-	timeout 4 "$FUSE4FS" -u "$scratch/$one" 2>"$scratch/err" || fail "-u $one: status $?"
+	timeout 20 "$FUSE4FS" -u "$scratch/$one" 2>"$scratch/err" || fail "-u $one: status $?"
 	mountpoint -q "$scratch/$one" && fail "-u $one: still mounted"
 	[ $one = mnt ] || mount --bind "$mnt" "$scratch/copy"
 done
 grep -q "still mounted at $scratch/copy" "$scratch/err" || fail "the other mount is not named"
 [ -d "$scratch/copy/lost+found" ] || fail "the other mount is dead"
 mount --bind "$scratch/copy" "$mnt" && umount "$scratch/copy"
-unshare -m --propagation private sleep 7 &
-sleep 0.5
-timeout 60 "$FUSE4FS" -u "$scratch/link" 2>"$scratch/err" || fail "-u of a link: status $?"
-grep -q "another mount namespace has it" "$scratch/err" || fail "who else has the mount is not said"
+unshare -m --propagation private sh -c ': >"$1/in"; exec sleep 120' sh "$scratch" &
+other=$!
+poll_until 30 test -e "$scratch/in" || fail "no other mount namespace"
+timeout 90 "$FUSE4FS" -u "$scratch/link" 2>"$scratch/err" &
+p=$!
+poll_until 60 grep -q "another mount namespace has it" "$scratch/err" ||
+	{ kill "$other"; fail "who else has the mount is not said"; }
+kill "$other"
+{ wait "$other"; } 2>/dev/null
+wait "$p" || fail "-u of a link: status $?"
 pgrep -f -- "$image" >/dev/null && fail "the server is still there after its last mount"
 clean_image
 

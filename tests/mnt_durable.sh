@@ -5,10 +5,14 @@
 . "$(dirname "$0")/lib.sh"
 need_fuse; need python3 mke2fs e2fsck debugfs
 
-# now NAME: a copy of this instant, recovered.
+stopped() { [ -z "$(grep -L '^State:.T' /proc/"$server"/task/*/status)" ]; }
+# now NAME: a copy of this instant, recovered. The server stands still: cp(1) is no snapshot.
 now() {
 	copy=$scratch/copy
+	kill -STOP "$server"
+	poll_until 60 stopped || { kill -CONT "$server"; fail "$1: the server does not stop"; }
 	cp --sparse=always "$image" "$copy"
+	kill -CONT "$server"
 	e2fsck -fy "$copy" >"$scratch/fsck.log" 2>&1
 	[ $? -le 1 ] || { cat "$scratch/fsck.log" >&2; fail "$1: e2fsck"; }
 	e2fsck -fn "$copy" >"$scratch/fsck.log" 2>&1 || fail "$1: not clean after recovery"
@@ -87,14 +91,17 @@ serve "commit=300"
 echo text >"$mnt/idle"
 sync -d "$mnt/idle"
 mkdir "$mnt/later"
-sleep 3
-now idle
-hasnt /later && fail "nothing is committed when the file system is idle"
+copied() { now idle; ! hasnt /later; }
+poll_until 60 copied || fail "nothing is committed when the file system is idle"
 unserve
 serve "commit=2"
-( while [ ! -e "$scratch/enough" ]; do touch "$mnt/busy"; done ) &
+( while [ -d "$mnt" ] && [ ! -e "$scratch/enough" ]; do touch "$mnt/busy"; done ) &
 mkdir "$mnt/clock"
-sleep 5
+# The second commit from now has it. Not by copies: a server that was stopped has been idle.
+commits() { "$FUSE4FS" --status --json "$mnt" | sed -n 's/.*"commits": *\([0-9]*\).*/\1/p'; }
+before=$(commits)
+committed() { [ "$(commits)" -ge $((before + 2)) ]; }
+poll_until 60 committed
 now "commit=2"
 hasnt /clock && fail "nothing is committed after commit= seconds of work"
 : >"$scratch/enough"

@@ -9,6 +9,7 @@ need_fuse; own_namespace; need python3 mke2fs
 handed_on() { "$FUSE4FS" --status --json "$mnt" | python3 -I -c '
 import json, sys
 print(json.load(sys.stdin)["leads"]["handed_on"])'; }
+ended() { ! kill -0 "$1" 2>/dev/null; }
 cat >"$scratch/reader.py" <<'P'
 # reader.py FILE COUNT [IMAGE]: reads of 4 KiB that no page cache holds, of IMAGE's either.
 # Prints how many took a millisecond or more.
@@ -72,11 +73,10 @@ for round in 1 2 3 4 5; do
 	sleep 0.5
 	kill -STOP "$outer"
 	sleep 0.2
-	timeout -s KILL 5 "$FUSE4FS" --status "$mnt" >/dev/null ||
+	timeout -s KILL 60 "$FUSE4FS" --status "$mnt" >/dev/null ||
 		{ kill -CONT "$outer"; fail "round $round: nobody is served while the device hangs"; }
 	kill -9 "$reader"
-	for _ in $(seq 50); do kill -0 "$reader" 2>/dev/null || break; sleep 0.1; done
-	kill -0 "$reader" 2>/dev/null && { kill -CONT "$outer"; fail "round $round: who waits for the device cannot be killed"; }
+	poll_until 60 ended "$reader" || { kill -CONT "$outer"; fail "round $round: who waits for the device cannot be killed"; }
 	{ wait "$reader"; } 2>/dev/null
 	kill -CONT "$outer"
 	reader=

@@ -74,6 +74,7 @@ unserve
 if command -v setpriv >/dev/null && command -v fusermount3 >/dev/null && [ -u "$(command -v fusermount3)" ]; then
 	cat >"$scratch/by-user" <<'S'
 . "$1"
+leave_other_mounts
 : >"$scratch/fuse.conf"
 mount --bind "$scratch/fuse" /dev/fuse && mount --bind "$scratch/fuse.conf" /etc/fuse.conf || exit 77
 user=(setpriv --reuid 65534 --regid 65534 --clear-groups)
@@ -89,7 +90,7 @@ S
 	touch "$scratch/fuse.conf" && install -m 600 "$image" "$scratch/secret" || fail "files"
 	mknod -m 666 "$scratch/fuse" c 10 229 && mkdir "$scratch/theirs" && chown 65534 "$scratch/theirs" "$image" || fail mknod
 	chmod 755 "$scratch"
-	declare -f says fail >"$scratch/functions"
+	declare -f says fail leave_other_mounts >"$scratch/functions"
 	declare -p scratch mnt image FUSE4FS >>"$scratch/functions"
 	unshare -m bash "$scratch/by-user" "$scratch/functions"
 	status=$?
@@ -100,6 +101,8 @@ fi
 # In the background: a system log of our own, in a mount namespace where /dev holds no more.
 cat >"$scratch/inside" <<'S'
 set -e
+scratch=$1
+leave_other_mounts
 mount -t tmpfs none "$1/full"
 for node in null:1:3 urandom:1:9 fuse:10:229; do
 	IFS=: read -r name major minor <<<"$node"
@@ -127,6 +130,7 @@ wait "$logger"
 exec 9>&-
 S
 need_own_mounts
+export -f leave_other_mounts
 unshare -m bash "$scratch/inside" "$scratch" "$image" "$mnt" >"$scratch/out" 2>&1 || { cat "$scratch/out" >&2; fail "the log heard nothing"; }
 grep -qE "^<[0-9]+>.* fuse4fs\[[0-9]+\]: $image: told to end while in use" "$scratch/log" ||
 	{ cat "$scratch/log" >&2; fail "not the line that was expected in the log"; }

@@ -9,6 +9,7 @@ need_own_mounts
 cat >"$scratch/inside" <<'S'
 set -eu
 scratch=$1 tools=$2
+leave_other_mounts
 mkdir "$scratch/over"
 mount -t tmpfs none "$scratch/over"
 mkdir "$scratch/over/u" "$scratch/over/w"
@@ -28,6 +29,7 @@ if [ "${1:-}" != inside ]; then
 	cryptsetup luksAddKey -q --key-file "$key" --pbkdf pbkdf2 --pbkdf-force-iterations 1000 "$scratch/luks" \
 		"$scratch/pass" || fail luksAddKey
 	export FUSE4FS
+	export -f leave_other_mounts
 	unshare -m bash "$scratch/inside" "$scratch" "$top_tests/../tools" bash "$0" inside "$scratch"
 	status=$?
 	[ $status != 77 ] || skip "no overlay file system"

@@ -7,18 +7,22 @@ need_fuse; own_namespace
 
 private() { ( background "$@" ) }
 background() { exec "$FUSE4FS" --private "${@:1:$(($# - 1))}" "$image" "$mnt" -- bash -c "${!#}" -- "$mnt"; }
+no_server() { ! pgrep -f -- "fuse4fs .*$scratch/" >/dev/null; }
 ended() { # nothing is left of it, and the image is whole
-	for _ in $(seq 100); do pgrep -f -- "fuse4fs .*$scratch/" >/dev/null || break; sleep 0.1; done
-	pgrep -f -- "fuse4fs .*$scratch/" >/dev/null && fail "$1: a process was left behind"
+	poll_until 60 no_server || fail "$1: a process was left behind"
 	grep -q " $mnt " /proc/self/mounts && fail "$1: the mount is visible outside"
 	clean_image
 }
 seen() { debugfs -R "cat $1" "$image" 2>/dev/null; }
 
-up() { # the command of that process runs, and has set its traps
-	for _ in $(seq 100); do pgrep -P "$1" -x bash >/dev/null && break; sleep 0.1; done
-	sleep 0.5
+# A command that runs, in its mount and with its traps, makes $scratch/up, outside the mount.
+up() {
+	poll_until 60 test -e "$scratch/up" || fail "the command does not run"
+	rm -f "$scratch/up"
 }
+# A process has a child: it has been watching its parent and catching signals before.
+has_child() { pgrep -P "$1" >/dev/null; }
+export -f poll_until has_child
 
 trial() { # who runs it
 	img 32M -t ext4 -E root_owner
@@ -48,45 +52,51 @@ trial() { # who runs it
 	# Killed itself: the command and the mount go, too.
 	background 'echo late >$1/late; exec sleep 100' &
 	p=$!
-	for _ in $(seq 100); do pgrep -P "$p" -x sleep >/dev/null && break; sleep 0.1; done
+	poll_until 60 pgrep -P "$p" -x sleep >/dev/null
 	kill -9 "$p"
 	{ wait "$p"; } 2>/dev/null
 	ended "$1, killed"
 	[ "$(seen /late)" = late ] || fail "$1: written before the kill, and lost"
 	# A command that takes its time to end has its mount until then.
-	background 'trap "sleep 1; echo more >\$1/more; exit" TERM; echo up >$1/up; while :; do sleep 0.1; done' &
+	background 'trap "sleep 1; echo more >\$1/more; exit" TERM; : >$1/../up; while :; do sleep 0.1; done' &
 	p=$!
-	up "$p"
+	up
 	kill -9 "$p"
 	{ wait "$p"; } 2>/dev/null
 	ended "$1, killed with a patient command"
 	[ -z "$(ls -A "$mnt")" ] || fail "$1: written below the mount"
 	[ "$(seen /more)" = more ] || fail "$1: written after the kill, and lost"
 	# A signal is for the command.
-	background 'trap "exit 7" TERM; echo up >$1/up; while :; do sleep 0.1; done' &
+	background 'trap "exit 7" TERM; : >$1/../up; while :; do sleep 0.1; done' &
 	p=$!
-	up "$p"
+	up
 	kill "$p"
 	wait "$p"; [ $? = 7 ] || fail "$1: the signal was not passed on"
 	for sig in USR1 USR2 ALRM RTMIN+3; do
-		background "trap 'exit 9' $sig; while :; do sleep 0.1; done" &
+		background "trap 'exit 9' $sig; : >\$1/../up; while :; do sleep 0.1; done" &
 		p=$!
-		up "$p"
+		up
 		kill -$sig "$p"
 		wait "$p"; [ $? = 9 ] || fail "$1: SIG$sig was not passed on"
 	done
 	# The parent's death ends it, too, unless it was told to live on.
-	bash -c 'env --default-signal=HUP "$0" --private "$1" "$2" -- bash -c "trap \"echo t >$2/told; exit\" TERM; while :; do sleep 0.1; done" & sleep 2' \
-		"$FUSE4FS" "$image" "$mnt"
+	bash -c 'env --default-signal=HUP "$0" --private "$1" "$2" -- bash -c "
+			trap \"echo t >$2/told; exit\" TERM; : >$2/../up; while :; do sleep 0.1; done" &
+		poll_until 60 test -e "$2/../up"' "$FUSE4FS" "$image" "$mnt"
+	up
 	ended "$1, parent"
 	[ "$(seen /told)" = t ] || fail "$1: the command was not told of its parent's end"
-	bash -c 'env --ignore-signal=HUP "$0" --private "$1" "$2" -- sh -c "sleep 3; echo t >$2/nohup" & sleep 1' \
-		"$FUSE4FS" "$image" "$mnt"
+	bash -c 'env --ignore-signal=HUP "$0" --private "$1" "$2" -- sh -c ": >$2/../up
+			while kill -0 $$ 2>/dev/null; do sleep 0.1; done; sleep 1; echo t >$2/nohup" &
+		poll_until 60 test -e "$2/../up"' "$FUSE4FS" "$image" "$mnt"
+	up
 	ended "$1, nohup"
 	[ "$(seen /nohup)" = t ] || fail "$1: nohup had no effect"
 	# With --die-with-parent that kills it.
-	bash -c '"$0" --die-with-parent --private "$1" "$2" -- bash -c "echo x >$2/died; exec sleep 100" & sleep 2' \
-		"$FUSE4FS" "$image" "$mnt"
+	bash -c '"$0" --die-with-parent --private "$1" "$2" -- \
+			bash -c "echo x >$2/died; : >$2/../up; exec sleep 100" &
+		poll_until 60 test -e "$2/../up"' "$FUSE4FS" "$image" "$mnt"
+	up
 	ended "$1, parent"
 	[ "$(seen /died)" = x ] || fail "$1: written before the parent died, and lost"
 }
@@ -96,11 +106,32 @@ trial root
 if command -v setpriv >/dev/null && ! in_chroot; then
 
 	mknod "$scratch/fuse" c 10 229 && chmod 666 "$scratch/fuse" || fail "mknod"
-	export -f private background ended seen up trial img adopt fail clean_image plain_copy
+	export -f private background no_server ended seen up trial img adopt fail clean_image \
+		plain_copy
 	export scratch image mnt FUSE4FS
 	chmod -R a+rwX "$scratch"
 	unshare -m bash -c 'mount --bind "$scratch/fuse" /dev/fuse && exec setpriv --reuid 65534 --regid 65534 \
 		--clear-groups bash -c "trial user"' || exit 1
+
+	# Told to end when there is a mount but nobody serves it yet: this fusermount3 tells it.
+	real=$(command -v fusermount3)
+	if [ -u "${real:-/}" ]; then
+		cat >"$scratch/wrapper" <<-'S'
+			#!/bin/sh
+			[ "$1" != -u ] || exec "$scratch/real" "$@"
+			"$scratch/real" "$@" && kill -TERM $PPID && : >"$scratch/told"
+		S
+		img 32M -t ext4
+		chmod 666 "$image"
+		touch "$scratch/real" && chmod 755 "$scratch/wrapper"
+		export real
+		unshare -m bash -c 'mount --bind "$scratch/fuse" /dev/fuse &&
+			mount --bind "$real" "$scratch/real" && mount --bind "$scratch/wrapper" "$real" &&
+			exec setpriv --reuid 65534 --regid 65534 --clear-groups "$FUSE4FS" -f "$image" "$mnt"' ||
+			fail "told to end by fusermount3: status $?"
+		[ -e "$scratch/told" ] || fail "fusermount3 has not told it to end"
+		ended "told to end by fusermount3"
+	fi
 fi
 
 # The device itself.
@@ -111,19 +142,22 @@ size=$("$FUSE4FS" --private --export-device "$image" "$mnt" -- stat -c %s "$mnt/
 # While it waits for the image it can be told to end, and hears of its parent's end.
 "$FUSE4FS" "$image" "$mnt" || fail "mount"
 mkdir "$scratch/second"
-waiting() { pgrep -f -- "fuse4fs .*$scratch/second" >/dev/null; }
-gone() { for _ in $(seq 30); do waiting || return 0; sleep 0.1; done; fail "$1 while waiting: goes on"; }
+none_waits() { ! pgrep -f -- "fuse4fs .*$scratch/second" >/dev/null; }
+# Less than the 15 seconds for which the image is waited for.
+gone() { poll_until 10 none_waits || fail "$1 while waiting: goes on"; }
 for sig in TERM INT HUP; do
 	env --default-signal=INT,HUP "$FUSE4FS" --private "$image" "$scratch/second" -- touch "$scratch/ran" 2>"$scratch/err" &
 	p=$!
-	sleep 0.5
+	poll_until 60 has_child "$p" || fail "SIG$sig while waiting: nothing to wait with"
 	kill -$sig "$p"
 	gone "SIG$sig"
 	wait "$p"; [ $? = 8 ] || fail "SIG$sig while waiting: status"
 	[ ! -s "$scratch/err" ] && [ ! -e "$scratch/ran" ] || fail "SIG$sig while waiting: $(cat "$scratch/err")"
 done
 for how in "" -f --private; do
-	bash -c 'if [ "$3" = --private ]; then "$0" --die-with-parent $3 "$1" "$2" -- true & else "$0" --die-with-parent $3 "$1" "$2" & fi; sleep 0.5' "$FUSE4FS" "$image" "$scratch/second" "$how" 2>/dev/null
+	bash -c 'command=; [ "$3" != --private ] || command="-- true"
+		"$0" --die-with-parent $3 "$1" "$2" $command &
+		poll_until 60 has_child $!' "$FUSE4FS" "$image" "$scratch/second" "$how" 2>/dev/null
 	gone "--die-with-parent $how"
 done
 # The end of the thread that started it is not its parent's.
@@ -132,16 +166,22 @@ import os, subprocess, sys, threading, time
 started = []
 def start():
     started.append(subprocess.Popen([sys.argv[1], "-f", "--die-with-parent", *sys.argv[2:4]]))
+    for _ in range(1200):  # a child of its own: it has asked for the signal
+        if subprocess.call(["pgrep", "-P", str(started[0].pid)], stdout=subprocess.DEVNULL) == 0:
+            break
+        time.sleep(0.05)
 thread = threading.Thread(target=start)
 thread.start()
 thread.join()
-time.sleep(0.5)
+while len(os.listdir("/proc/self/task")) > 1:
+    time.sleep(0.01)
 subprocess.check_call(["umount", sys.argv[4]])
-for _ in range(100):
+for _ in range(600):
     if started[0].poll() is not None or os.path.ismount(sys.argv[3]):
         break
     time.sleep(0.1)
 assert os.path.ismount(sys.argv[3])
+os.listdir(sys.argv[3])  # it serves
 P
 gone "--die-with-parent after its thread"
 ended "waiting"
@@ -155,7 +195,8 @@ fi
 # In the background and in the foreground.
 img 32M -t ext4
 for f in "" -f; do
-	bash -c '"$0" --die-with-parent $3 "$1" "$2" & sleep 1; echo text >"$2/by-child'"$f"'"' "$FUSE4FS" "$image" "$mnt" "$f"
+	bash -c '"$0" --die-with-parent $3 "$1" "$2" &
+		poll_until 60 mountpoint -q "$2"; echo text >"$2/by-child$3"' "$FUSE4FS" "$image" "$mnt" "$f"
 	ended "die-with-parent $f"
 	[ "$(seen "/by-child$f")" = text ] || fail "die-with-parent $f: lost"
 done

@@ -220,9 +220,14 @@ import json, sys
 r = json.load(sys.stdin)["requests"]
 print(*(r.get(k, 0) for k in ("opendir", "readdir", "readdirplus")))'; }
 for _ in 1 2 3 4; do [ "$(find listed -type f | wc -l)" = 50 ] || fail "a listing is not complete"; done
-before=$(requests)
-[ "$(find listed -type f | wc -l)" = 50 ] || fail "a cached listing is not complete"
-[ "$before" = "$(requests)" ] || fail "a fifth listing asks: opendir, readdir, readdirplus $before, then $(requests)"
+# More than one try: another test may drop the caches of the whole machine.
+for _ in $(seq 10); do
+	before=$(requests)
+	[ "$(find listed -type f | wc -l)" = 50 ] || fail "a cached listing is not complete"
+	after=$(requests)
+	[ "$before" != "$after" ] || break
+done
+[ "$before" = "$after" ] || fail "a fourteenth listing asks: opendir, readdir, readdirplus $before, then $after"
 touch listed/51
 [ "$(find listed -type f | wc -l)" = 51 ] || fail "a listing does not see a new file"
 

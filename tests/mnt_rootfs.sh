@@ -52,7 +52,7 @@ db=$mnt/tmp/db.sqlite
 sqlite3 "$db" 'pragma journal_mode=wal; create table t(w int, n int);' >/dev/null || fail "sqlite"
 for w in 1 2 3 4; do
 	for n in $(seq 50); do echo "insert into t values($w,$n);"; done >"$scratch/sql$w"
-	(echo ".timeout 20000"; cat "$scratch/sql$w") | sqlite3 "$db" &
+	(echo ".timeout 600000"; cat "$scratch/sql$w") | sqlite3 "$db" &
 	jobs_[w]=$!
 done
 for w in 1 2 3 4; do wait "${jobs_[w]}" || fail "sqlite writer $w"; done
