@@ -80,11 +80,16 @@ attach
 python3 "$oracle" load "$mnt" "$seed" "$scratch/oracle" &
 load=$!
 sleep 2
+old=$(sftp_servers s)
 net s cut >/dev/null
 sleep 0.2
+old="$old $(sftp_servers s)"
 kill -9 "$server"
 wait "$server" 2>/dev/null
 wait $load
+# Or they write while it is copied.
+# shellcheck disable=SC2086 # numbers
+await 60 ended $old && await 60 eval '[ -z "$(sshd_servers s)" ]' || fail "servers without a client"
 umount -l "$mnt"
 cp "$image" "$scratch/copy"
 e2fsck -fp "$scratch/copy" >"$scratch/fsck.log" 2>&1

@@ -29,6 +29,7 @@ cat "$mnt/victim" >/dev/null
 # directory's, here.
 [ -d "$mnt/names" ] && [ -d "$mnt/many" ] || fail stat
 net s freeze >/dev/null
+heard=$(net s stats | sed 's/.* down \([0-9]*\).*/\1/')
 
 declare -a pids names
 blocked() { # NAME COMMAND...: in the background
@@ -81,7 +82,12 @@ start=$(date +%s%N)
 # The one as from a terminal, the others as from kill -9; children of the subshells first.
 kill -INT "${pids[0]}"
 for p in "${pids[@]}"; do kill -9 "$p"; done
-all_gone 2
+all_gone 30
+# Nobody has been answered, nor given up: the connection is the same, and as silent.
+"$FUSE4FS" --status --json "$mnt" >"$scratch/status"
+grep -q '"state": "up"' "$scratch/status" && grep -q '"reconnects": 0\b' "$scratch/status" &&
+	[ "$(net s stats | sed 's/.* down \([0-9]*\).*/\1/')" = "$heard" ] ||
+	{ cat "$scratch/status" >&2; fail "they were not killed while they waited"; }
 [ -z "${VERBOSE:-}" ] || echo "all ended after $((($(date +%s%N) - start) / 1000000)) ms"
 sleep 0.5
 kill -0 $patient 2>/dev/null || fail "a caught signal ended a read: $(cat "$scratch/patient")"

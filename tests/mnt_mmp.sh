@@ -6,6 +6,7 @@
 . "$(dirname "$0")/sshd_fixture.sh"
 need_fuse; own_namespace; need mke2fs e2fsck debugfs dumpe2fs python3
 
+all=$scratch
 # A case runs in a folder of its own, with its image there: its shell's variables are its own.
 begin() { # NAME MKE2FS-ARGS
 	cd "$scratch" && mkdir "$1" && cd "$1" && mkdir mnt kmnt || exit 1
@@ -15,13 +16,21 @@ begin() { # NAME MKE2FS-ARGS
 }
 mmp() { debugfs -R dump_mmp "$image" 2>/dev/null | sed -n "s/^$1: //p"; }
 mmp_off() { echo $(($(mmp block_number) * $(dumpe2fs -h "$image" 2>/dev/null | sed -n 's/^Block size: *//p'))); }
-poke() { printf '%b' "$2" | dd of="$image" bs=1 seek=$(($(mmp_off) + $1)) conv=notrunc status=none; }
+poke() { poke_at $(($(mmp_off) + $1)) "$2"; }
+poke_at() { # OFFSET BYTES, of the image: one write
+	printf '%b' "$2" | dd of="$image" bs=1k count=1 oflag=seek_bytes seek="$1" conv=notrunc status=none
+}
 served() { # OPTIONS: another server on the same image, refused. Its words are in $scratch/out
 	timeout 60 "$FUSE4FS" -f ${1:+-o "$1"} "$image" "$kmnt" >"$scratch/out" 2>&1
 }
-await() { # TENTHS COMMAND...
-	for _ in $(seq "$1"); do "${@:2}" && return 0; sleep 0.1; done
-	return 1
+clean_block() { [ "$(mmp sequence)" = ff4d4d50 ]; }
+next_update() { # waits for it: the other one is a second away
+	local first
+	first=$(mmp sequence)
+	await 60 eval '[ "$(mmp sequence)" != "$first" ]' || fail "the sequence stands still"
+}
+noticed() { # WHO
+	await 60 grep -q "somebody else has mounted it ($1" "$scratch/server.log" || fail "not noticed"
 }
 
 case_alive() { # the block while it is mounted; the kernel, e2fsck and we ourselves keep off
@@ -29,15 +38,16 @@ case_alive() { # the block while it is mounted; the kernel, e2fsck and we oursel
 	serve
 	[ "$(mmp node_name)" = "$(uname -n)" ] && [ "$(mmp device_name)" = img ] || fail "who: $(mmp node_name) $(mmp device_name)"
 	[ "$(mmp check_interval)" = 5 ] || fail "check interval $(mmp check_interval)"
-	first=$(mmp sequence)
-	await 30 eval '[ "$(mmp sequence)" != "$first" ]' || fail "the sequence stands still"
+	next_update
 	"$FUSE4FS" -f -o ro,lock=none "$image" "$kmnt" >"$scratch/ro" 2>&1 &
-	await 50 mountpoint -q "$kmnt" || fail "ro waits for somebody: $(cat "$scratch/ro")"
+	await 60 mountpoint -q "$kmnt" || fail "no mount with ro: $(cat "$scratch/ro")"
+	grep waiting "$scratch/ro" && fail "ro waits for somebody"
 	umount "$kmnt"
-	timeout 5 "$FUSE4FS" --probe "$image" >"$scratch/probe" || fail "--probe"
+	timeout 20 "$FUSE4FS" --probe "$image" >"$scratch/probe" || fail "--probe"	# waiting is 22 s
 	grep -q "in use elsewhere, or not unmounted: node '$(uname -n)'" "$scratch/probe" || { cat "$scratch/probe" >&2; fail "--probe does not say it"; }
-	# Or it would see the mount.
-	timeout 60 unshare -m sh -c 'umount -l "$0"; exec e2fsck -fp "$1"' "$mnt" "$image" >"$scratch/fsck" 2>&1 &
+	# Or it would see the mount, and keep those of the other cases.
+	timeout 60 unshare -m sh -c 'awk -v s="$0/" "index(\$2, s) == 1 { print \$2 }" /proc/self/mounts |
+		sort -r | xargs -r umount -l; exec e2fsck -fp "$1"' "$all" "$image" >"$scratch/fsck" 2>&1 &
 	fsck=$!
 	served lock=none && fail "served twice"
 	grep -q "in use elsewhere: node '$(uname -n)', device 'img', last seen 2" "$scratch/out" || { cat "$scratch/out" >&2; fail "who has it?"; }
@@ -48,7 +58,7 @@ case_alive() { # the block while it is mounted; the kernel, e2fsck and we oursel
 	fi
 	echo more >"$mnt/file" && sync "$mnt/file" || fail "cannot write any more"
 	unserve
-	[ "$(mmp sequence)" = ff4d4d50 ] || fail "not clean after umount: $(mmp sequence)"
+	clean_block || fail "not clean after umount: $(mmp sequence)"
 	clean_image
 }
 
@@ -60,13 +70,15 @@ case_kernel() { # what the kernel has, we keep off; afterwards the kernel and we
 	timeout 60 "$FUSE4FS" -f -o lock=none "$image" "$mnt" >"$scratch/out" 2>&1 && fail "served what the kernel has mounted"
 	grep -q "in use elsewhere: node '$(uname -n)', device 'loop" "$scratch/out" || { cat "$scratch/out" >&2; fail "who has it?"; }
 	kumount
-	start=$SECONDS
+	await 60 clean_block || fail "not clean after the kernel's umount: $(mmp sequence)"
 	serve
 	unserve
-	kmount
-	kumount
 	grep -q waiting "$scratch/server.log" && fail "clean, and we wait"
+	clean_block || fail "not clean after ours: $(mmp sequence)"
+	start=$SECONDS
+	kmount
 	[ $((SECONDS - start)) -lt 20 ] || fail "clean, and the kernel waits"
+	kumount
 	clean_image
 }
 
@@ -83,22 +95,28 @@ case_killed() { # the owner is dead: waited for, then taken over
 	grep -q 'waiting up to 22 s' "$scratch/out" || fail "waits without a word"
 	grep -q kept "$mnt/file" || fail "lost"
 	umount "$mnt"
-	await 100 eval '[ "$(mmp sequence)" = ff4d4d50 ]' || fail "not clean: $(mmp sequence)"
+	await 60 clean_block || fail "not clean: $(mmp sequence)"
 	clean_image
 }
 
 case_taken() { # somebody else is in the block: not a byte more is written
 	begin taken -O ^metadata_csum
-	serve commit=1
+	serve commit=3	# the commit is due after it has been noticed
 	echo kept >"$mnt/file" && sync "$mnt/file"
-	echo late >"$mnt/late"
-	poke 4 '\x07\x07\x07\x07'
-	poke 16 'thief\0'
-	await 40 grep -q "somebody else has mounted it (node 'thief" "$scratch/server.log" || fail "not noticed"
+	at=$(mmp_off)
+	# An update that has looked at the block before writes over it: once more, then.
+	for _ in 1 2 3 4 5; do
+		next_update
+		echo late >"$mnt/late"
+		poke_at $((at + 4)) '\x07\x07\x07\x07\0\0\0\0\0\0\0\0thief\0'
+		await 60 eval '[ "$(mmp node_name)" != thief ] || grep -q "somebody else" "$scratch/server.log"'
+		[ "$(mmp node_name)" != thief ] || break
+	done
+	noticed "node 'thief"
 	before=$(md5sum <"$image")
 	echo x >"$mnt/new" 2>/dev/null && fail "can still write"
 	cat "$mnt/file" >/dev/null 2>&1 && fail "can still read"
-	sleep 1.5
+	sleep 4
 	umount "$mnt"
 	wait "$server" && fail "nobody was told that not everything was written"
 	[ "$before" = "$(md5sum <"$image")" ] || fail "written after somebody else had it"
@@ -106,17 +124,26 @@ case_taken() { # somebody else is in the block: not a byte more is written
 	[ "$(grep -c 'somebody else' "$scratch/server.log")" = 1 ] || fail "said more than once"
 }
 
+# Nothing is left to write, neither to the journal nor home.
+at_rest() {
+	"$FUSE4FS" --status --json "$mnt" | python3 -c 'import json, sys
+s = json.load(sys.stdin)
+j = s["journal"]
+sys.exit(s["state"] != "clean" or j["running_blocks"] != 0 or j["log_free"] != j["log_blocks"])'
+}
+
 case_stopped() { # for so long that the kernel takes it over: what the kernel does then stays
 	begin stopped
 	[ -c /dev/loop-control ] || return 0
 	serve
 	echo ours >"$mnt/file" && sync "$mnt/file"
-	sleep 7	# for the checkpoint: nothing is left to write
+	await 60 at_rest || fail "something is left to write"
+	next_update
 	kill -STOP "$server"
 	kmount
 	echo theirs >"$kmnt/file" && sync -f "$kmnt/file" || fail "the kernel's mount"
 	kill -CONT "$server"
-	await 60 grep -q "somebody else has mounted it (node '$(uname -n)', device 'loop" "$scratch/server.log" || fail "not noticed"
+	noticed "node '$(uname -n)', device 'loop"
 	echo x >"$mnt/new" 2>/dev/null && fail "can still write"
 	umount "$mnt"
 	wait "$server" && fail "nobody was told"
@@ -164,29 +191,30 @@ case_remote() { # slow updates make others patient; who came while we were away 
 	begin remote -O ^metadata_csum
 	"$FUSE4FS" -f -o "ssh_config=$config,deadline=20,commit=1" "s:$image" "$mnt" >"$scratch/server.log" 2>&1 &
 	server=$!
-	await 100 mountpoint -q "$mnt" || fail "no mount"
-	first=$(mmp sequence)
-	await 40 eval '[ "$(mmp sequence)" != "$first" ]' || fail "the sequence stands still"
-	net s freeze >/dev/null
-	sleep 6
-	net s resume >/dev/null
-	await 40 eval '[ "$(mmp check_interval)" -gt 5 ]' || fail "slow, and the check interval is $(mmp check_interval)"
+	await 60 mountpoint -q "$mnt" || fail "no mount"
+	next_update
+	net s delay 2000 >/dev/null
+	await 60 eval '[ "$(mmp check_interval)" -gt 5 ]' || fail "slow, and the check interval is $(mmp check_interval)"
+	net s delay 0 >/dev/null
 	net s cut >/dev/null
-	await 40 eval '[ "$(mmp check_interval)" = 5 ]' || fail "fast, and the check interval is $(mmp check_interval)"
+	await 60 eval '[ "$(mmp check_interval)" = 5 ]' || fail "fast, and the check interval is $(mmp check_interval)"
 	# More is synced than the device remembers otherwise.
 	python3 -c 'import os, sys
 fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
 for i in range(60):
     os.pwrite(fd, b"x", i * 100000)
     os.fsync(fd)' "$mnt/file" || fail "cannot write"
+	writers=$(sshd_servers s)
 	net s refuse >/dev/null
 	net s cut >/dev/null
 	echo late >"$mnt/late"
-	sleep 2
+	# What a server has still to write would be written over the block.
+	# shellcheck disable=SC2086 # numbers
+	await 60 ended $writers && await 60 eval '[ -z "$(sshd_servers s)" ]' || fail "servers without a connection"
 	poke 4 '\x07\x07\x07\x07'
 	before=$(md5sum <"$image")
 	net s resume >/dev/null
-	await 100 grep -q 'nothing is read or written any more' "$scratch/server.log" || fail "not noticed"
+	await 60 grep -q 'nothing is read or written any more' "$scratch/server.log" || fail "not noticed"
 	cat "$mnt/late" >/dev/null 2>&1
 	umount "$mnt"
 	wait "$server" && fail "nobody was told that not everything was written"

@@ -5,7 +5,7 @@
 # The applications see nothing of it; then the client dies, too, and what is left is judged as
 # after a power cut here (crash_replay.c): by us, the kernel and e2fsck.
 #
-# NET_CUTS=n (6) connections lost in all, NET_KINDS="ext4 1k ..." (all) shares them, NET_SEED=n. What
+# NET_CUTS=n (12) connections lost in all, NET_KINDS="ext4 1k ..." (all) shares them, NET_SEED=n. What
 # fails is kept in CRASH_KEEP (the build folder) for `crash_replay -e`.
 . "${SRCDIR:-$(dirname "$0")/..}/tests/lib.sh"
 . "${SRCDIR:-$(dirname "$0")/..}/tests/sshd_fixture.sh"
@@ -55,7 +55,13 @@ again() { grep -c 'connected again' "$scratch/server.log"; }
 # is noise, also what was synced in it.
 settle() { python3 "$top_tests/settle.py" "$image" "$RANDOM" 4096 >>"$scratch/lost" || fail "settle.py"; }
 
-cut_net() { net s cut >/dev/null; }
+cut_net() {
+	old="$old $(sftp_servers s)"
+	net s cut >/dev/null
+	# shellcheck disable=SC2086 # numbers
+	await 60 eval 'ended $old || [ "$(again)" != "$before" ]'
+	[ "$(again)" = "$before" ] || late=1
+}
 cut_power() {
 	: >"$down"
 	pkill -9 -P "$server" -f .
@@ -63,13 +69,17 @@ cut_power() {
 	settle
 	rm "$down"
 }
-# Nobody writes to the image any more.
+# Nobody writes to the image any more. What servers that outlived their connection have written
+# late is put right before: it is looked for every 5 s.
 end_net() {
+	# shellcheck disable=SC2086 # numbers
+	await 60 ended $old || keep_failure "a server without a connection does not end"
+	[ -z "$late" ] || sleep 7
+	old=$(sftp_servers s)
 	kill -9 "$server"
-	for _ in $(seq 100); do
-		ps -o comm= -p "$(sshd_servers s | paste -sd,)" 2>/dev/null | grep -q sftp-server || break
-		sleep 0.1
-	done
+	# shellcheck disable=SC2086
+	await 60 ended $old && await 60 eval '[ -z "$(sftp_servers s)" ]' ||
+		keep_failure "a server without a client does not end"
 }
 end_power() {
 	: >"$down"
@@ -81,7 +91,7 @@ end_power() {
 }
 
 round() { # HOW CUTS
-	how=$1 cuts=0
+	how=$1 cuts=0 old= late=
 	rm -f "$scratch/killed"
 	[ "$how" != power ] || cp "$image" "$image.disk"
 	case $how in
@@ -90,11 +100,18 @@ round() { # HOW CUTS
 	esac
 	"$tools/crash_load" -k -n 0 -s "$seed" "$mnt" "$scratch/log" >"$scratch/out" 2>&1 &
 	load=$!
-	# Some hit while it is connecting, and do not count.
-	while [ "$(again)" -lt "$2" ] && [ $cuts -lt $(($2 * 4 + 20)) ]; do
+	while [ "$(again)" -lt "$2" ]; do
 		sleep "$((RANDOM % 2)).$((RANDOM % 9 + 1))"
+		before=$(again)
 		"cut_$how"
 		cuts=$((cuts + 1))
+		# Some hit while it is connecting.
+		if [ $((RANDOM % 2)) = 0 ]; then
+			sleep "0.$((RANDOM % 9 + 1))"
+			"cut_$how"
+			cuts=$((cuts + 1))
+		fi
+		await 120 eval '[ "$(again)" -gt "$before" ]' || keep_failure "no connection"
 	done
 	sleep 0.5
 	[ "$(pgrep -c -P $load)" = 4 ] || keep_failure "an application saw an error"
@@ -115,7 +132,7 @@ kind() { # NAME SIZE MKE2FS-ARGS
 	name=$1
 	case " ${NET_KINDS:-$name} " in *" $name "*) ;; *) return 0 ;; esac
 	shift
-	share=$((${NET_CUTS:-6} / ${kinds:=$(wc -w <<<"${NET_KINDS:-1 2 3}")}))
+	share=$((${NET_CUTS:-12} / ${kinds:=$(wc -w <<<"${NET_KINDS:-1 2 3}")}))
 	img "$@"
 	round net $(((share + 1) / 2))
 	img "$@"

@@ -33,42 +33,37 @@ sshd_config late >"$scratch/config"
 	fail "export"
 target=$(find "$mnt" -type f | head -n 1)
 put o || fail "the first write"
+sent() { [ "$(net late stats | sed 's/.* up \([0-9]*\).*/\1/')" -ge "$1" ]; }
 # A cut while the servers hang that have received OLD; NEW is there afterwards. They are $old.
 hang() { # OLD NEW
-	old=$(for p in $(sshd_servers late); do
-		[ "$(cat "/proc/$p/comm")" != sftp-server ] || echo "$p"; done)
+	old=$(sftp_servers late)
 	[ -n "$old" ] || fail "no server process"
 	# shellcheck disable=SC2086 # numbers
 	kill -STOP $old
+	net late reset >/dev/null
 	put "$1" &
 	writer=$!
-	sleep 0.5
+	await 60 sent 65536 || fail "the write is not sent: $(net late stats)"
+	sleep 0.5	# as far as the servers' pipes, or they have nothing to write late
 	net late cut >/dev/null
 	wait "$writer" || fail "a write over a cut"
 	[ "$(there "$1")" = 0 ] || fail "the cut lost a write"
 	put "$2" || fail "the newer write"
 	[ "$(there "$2")" = 0 ] || fail "the newer write is not there"
 }
-go_on() { # NEW: until the servers have written over it
+go_on() { # until the servers have written over it, all they had, and ended
 	# shellcheck disable=SC2086
 	kill -CONT $old
-	for _ in $(seq 20); do
-		[ "$(there "$1")" = 0 ] || return 0
-		sleep 0.1
-	done
-	echo "the old servers wrote nothing late this time"
+	# shellcheck disable=SC2086
+	await 60 ended $old || fail "a server without a connection does not end"
 }
 
 hang a b
-go_on b
-for _ in $(seq 120); do
-	[ "$(there b)" != 0 ] || break
-	sleep 0.1
-done
-[ "$(there b)" = 0 ] || fail "late bytes stayed: $(there b)"
+go_on
+await 60 eval '[ "$(there b)" = 0 ]' || fail "late bytes stayed: $(there b)"
 
 # Too late for the next look: the one before the end sees it.
 hang c d
-go_on d
+go_on
 "$FUSE4FS" -u "$mnt" || fail "unmount"
 [ "$(there d)" = 0 ] || fail "late bytes stayed after the unmount: $(there d)"

@@ -45,14 +45,16 @@ cuts=0
 end=$((SECONDS + seconds))
 while [ $((SECONDS + every)) -le $end ]; do
 	sleep "$every"
+	before=$(status reconnects)
 	net s cut >/dev/null
 	cuts=$((cuts + 1))
+	await 60 eval '[ "$(status reconnects)" -gt "$before" ]' || fail "seed $seed: no connection after cut $cuts"
 	kill -0 $load 2>/dev/null || [ $SECONDS -ge $end ] || fail "seed $seed: the load ended after $cuts cuts: $(cat "$scratch/load.err")"
 	kill -0 $worker 2>/dev/null || [ $SECONDS -ge $end ] || fail "seed $seed: the worker ended after $cuts cuts: $(cat "$scratch/worker.out")"
 done
 wait $load || { cat "$scratch/load.err" >&2; fail "seed $seed: an application saw an error"; }
 wait $worker || { cat "$scratch/worker.out" >&2; fail "seed $seed: a worker saw an error"; }
-[ "$(status reconnects)" -ge $((cuts - cuts / 10)) ] || fail "seed $seed: $(status reconnects) reconnects after $cuts cuts"
+[ "$(status reconnects)" -ge $cuts ] || fail "seed $seed: $(status reconnects) reconnects after $cuts cuts"
 [ -z "${SOAK_VERBOSE:-}" ] || echo "$cuts cuts, $(status reconnects) reconnects, $(status write_bytes) bytes written, $(cat "$scratch"/oracle.* | wc -l) words of the oracle; $(cat "$scratch/worker.out")"
 verify "after $cuts cuts"
 detach

@@ -14,9 +14,10 @@
  *         freeze    forwards nothing more; connections stay open, new ones too
  *         refuse    nobody listens: new connections are refused
  *         resume    the end of freeze and refuse
- *         stats     "connections N open N up BYTES down BYTES turns N": turns counts how often
- *                   the client spoke after it had heard something, which are round trips as
- *                   long as it does one thing at a time; "reset" is stats, then zero
+ *         stats     "connections N open N up BYTES down BYTES passed BYTES turns N": passed is
+ *                   what of "up" has come out at the target; turns counts how often the client
+ *                   spoke after it had heard something, which are round trips as long as it
+ *                   does one thing at a time; "reset" is stats, then zero
  *         quit
  *
  * One thread, poll(2). A direction is a queue of chunks with the time each is due.
@@ -68,7 +69,7 @@ struct proxy {
 	uint64_t rate;
 	int64_t line_free_ns[2];	/* when the line, up and down, has sent what it was given */
 	bool frozen, quit, heard;
-	uint64_t accepted, bytes[2], turns;
+	uint64_t accepted, bytes[2], passed, turns;
 	struct conn conns[CONNS_MAX];
 };
 
@@ -227,6 +228,7 @@ static bool give_out(struct proxy *p, struct flow *f, bool up)
 		if (n < 0)
 			return errno == EAGAIN || errno == EINTR;
 		p->heard |= !up;
+		p->passed += up ? (uint64_t)n : 0;
 		c->done += (size_t)n;
 		if (c->done < c->len)
 			return true;
@@ -256,9 +258,10 @@ static void print_stats(struct proxy *p, char *out, size_t size)
 
 	for (int i = 0; i < CONNS_MAX; i++)
 		open += p->conns[i].used;
-	snprintf(out, size, "connections %llu open %d up %llu down %llu turns %llu",
+	snprintf(out, size, "connections %llu open %d up %llu down %llu passed %llu turns %llu",
 		 (unsigned long long)p->accepted, open, (unsigned long long)p->bytes[1],
-		 (unsigned long long)p->bytes[0], (unsigned long long)p->turns);
+		 (unsigned long long)p->bytes[0], (unsigned long long)p->passed,
+		 (unsigned long long)p->turns);
 }
 
 static void set_refusing(struct proxy *p, bool refuse)
@@ -297,7 +300,7 @@ static void obey(struct proxy *p, const char *line, char *out, size_t size)
 	else
 		snprintf(out, size, "what?");
 	if (!strcmp(line, "reset"))
-		p->accepted = p->bytes[0] = p->bytes[1] = p->turns = 0;
+		p->accepted = p->bytes[0] = p->bytes[1] = p->passed = p->turns = 0;
 }
 
 static void command(struct proxy *p)

@@ -7,7 +7,7 @@ need_sshd; need sftp
 
 remote() { # NAME COMMANDS: an sftp session
 	sshd_config "$1" "BatchMode yes" >"$scratch/config"
-	printf '%s\n' "${@:2}" | timeout 20 sftp -q -F "$scratch/config" -b - "$1" 2>&1
+	printf '%s\n' "${@:2}" | timeout 60 sftp -q -F "$scratch/config" -b - "$1" 2>&1
 }
 echo content >"$scratch/file"
 
@@ -34,10 +34,10 @@ if [ "$(id -u)" = 0 ]; then
 		printf '#!/bin/sh\necho "open sesame"\n' >"$scratch/ask"
 		chmod +x "$scratch/ask"
 		sshd_config $kind "PubkeyAuthentication no" >"$scratch/config"
-		SSH_ASKPASS=$scratch/ask SSH_ASKPASS_REQUIRE=force timeout 20 \
+		SSH_ASKPASS=$scratch/ask SSH_ASKPASS_REQUIRE=force timeout 60 \
 			ssh -F "$scratch/config" -o NumberOfPasswordPrompts=1 $kind true || fail "$kind"
 		sed -i 's/sesame/barley/' "$scratch/ask"
-		SSH_ASKPASS=$scratch/ask SSH_ASKPASS_REQUIRE=force timeout 20 \
+		SSH_ASKPASS=$scratch/ask SSH_ASKPASS_REQUIRE=force timeout 60 \
 			ssh -F "$scratch/config" -o NumberOfPasswordPrompts=1 $kind true 2>/dev/null &&
 			fail "$kind: any password will do"
 		sshd_kill $kind
@@ -50,17 +50,16 @@ net_up s "${sshd_port[s]}" 50
 start=$(date +%s%N)
 remote s "get $scratch/file $scratch/copy" >/dev/null || fail "through the proxy"
 [ $(($(date +%s%N) - start)) -gt 600000000 ] || fail "the proxy does not delay"
-sleep 0.3
-net s stats | grep -q 'connections 1 open 0' || fail "stats: $(net s stats)"
+await 20 eval 'net s stats | grep -q "open 0"' || fail "the connection stays: $(net s stats)"
+net s stats | grep -q 'connections 1 ' || fail "stats: $(net s stats)"
 net s delay 0 >/dev/null
 sshd_config s >"$scratch/config"
 ssh -F "$scratch/config" s 'echo up; sleep 60' >"$scratch/said" 2>/dev/null &
 client=$!
-for _ in $(seq 100); do [ ! -s "$scratch/said" ] || break; sleep 0.05; done
+await 60 test -s "$scratch/said" || fail "no session says anything"
 [ -n "$(sshd_servers s)" ] || fail "no session"
 sshd_kill s
-for _ in $(seq 60); do kill -0 $client 2>/dev/null || break; sleep 0.05; done
-kill -0 $client 2>/dev/null && fail "the session outlived its server"
+await 20 ended $client || fail "the session outlived its server"
 remote s "ls" >/dev/null && fail "killed and still there"
 sshd_again s
 remote s "get $scratch/file $scratch/copy" >/dev/null || fail "not back"
@@ -69,15 +68,14 @@ remote s "get $scratch/file $scratch/copy" >/dev/null || fail "not back"
 : >"$scratch/said"
 ssh -F "$scratch/config" s 'echo up; exec cat' <&"$fixture_hold" >"$scratch/said" 2>/dev/null &
 client=$!
-for _ in $(seq 100); do [ ! -s "$scratch/said" ] || break; sleep 0.05; done
+await 60 test -s "$scratch/said" || fail "no session says anything"
 net s cut >/dev/null
-for _ in $(seq 60); do kill -0 $client 2>/dev/null || break; sleep 0.05; done
-kill -0 $client 2>/dev/null && fail "not cut"
+await 20 ended $client || fail "not cut"
 net s freeze >/dev/null
 timeout 1 ssh -F "$scratch/config" s true 2>/dev/null
 [ $? = 124 ] || fail "not frozen"
 net s refuse >/dev/null
-timeout 5 ssh -F "$scratch/config" s true 2>/dev/null
+timeout 60 ssh -F "$scratch/config" s true 2>/dev/null
 [ $? = 255 ] || fail "not refused"
 net s resume >/dev/null
 remote s "get $scratch/file $scratch/copy" >/dev/null || fail "not resumed"

@@ -17,6 +17,9 @@
 #   sshd_kill NAME [SIGNAL]       ends it with every session (KILL: at once)
 #   sshd_again NAME               starts it again, on the same port
 #   sshd_servers NAME             process numbers of its sftp servers and sessions
+#   sftp_servers NAME             of its programs sftp-server
+#   await SECONDS COMMAND...      until COMMAND succeeds; fails after about that time
+#   ended PID...                  none of them runs any more
 #   net_up NAME PORT [DELAY-MS [RATE]]   a proxy before PORT: gives ${net_port[NAME]}
 #   net NAME COMMAND [ARGUMENT]   what tests/netproxy.c says: cut, freeze, refuse, resume ...
 declare -A sshd_port sshd_pid net_port net_pid
@@ -39,6 +42,15 @@ mkdir -p "$sshd_dir"
 # Nothing of the user's own: no agent, no keys.
 unset SSH_AUTH_SOCK SSH_ASKPASS DISPLAY
 exec {fixture_hold}<><(:)
+
+await() {
+	local n=$1
+	for _ in $(seq $((n * 10))); do "${@:2}" && return 0; sleep 0.1; done
+	return 1
+}
+
+# One that nobody has waited for does not run any more, either.
+ended() { ! ps -o stat= -p "$*" 2>/dev/null | grep -qv '^Z'; }
 
 free_port() {
 	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
@@ -131,15 +143,26 @@ sshd_write_start() { # NAME KEY=VALUE...
 	} >"$dir/start"
 }
 
+# sshd_listens NAME PORT: it, and nobody else who was given that port; fails when it has ended.
+sshd_listens() {
+	for _ in $(seq 1200); do
+		! grep -q "^Server listening on 127.0.0.1 port $2\." "$sshd_dir/$1/log" || return 0
+		! ended "${sshd_pid[$1]}" || return 1
+		sleep 0.05
+	done
+	return 1
+}
+
 sshd_launch() { # NAME PORT
 	local start=$sshd_dir/$1/start
+	: >"$sshd_dir/$1/log"
 	if [ "$(id -u)" = 0 ]; then
 		unshare -m sh "$start" "$2" &
 	else
 		sh "$start" "$2" &
 	fi 2>"$sshd_dir/$1/start.log"
 	sshd_pid[$1]=$!
-	wait_port "$2" "${sshd_pid[$1]}" || return 1
+	sshd_listens "$1" "$2" || { sshd_kill "$1"; return 1; }
 	sshd_port[$1]=$2
 }
 
@@ -174,6 +197,10 @@ process_tree() {
 	echo "$1"
 }
 sshd_servers() { process_tree "${sshd_pid[$1]}" | grep -vx "${sshd_pid[$1]}"; }
+sftp_servers() {
+	ps -o pid=,stat=,comm= -p "$(sshd_servers "$1" | paste -sd,)" 2>/dev/null |
+		awk '$3 == "sftp-server" && $2 !~ /^Z/ { print $1 }'
+}
 
 sshd_kill() { # NAME [SIGNAL]
 	# shellcheck disable=SC2046
@@ -183,7 +210,7 @@ sshd_kill() { # NAME [SIGNAL]
 }
 
 sshd_again() { # NAME
-	for _ in $(seq 50); do
+	for _ in $(seq 300); do
 		sshd_launch "$1" "${sshd_port[$1]}" && return 0
 		sleep 0.1
 	done
@@ -195,14 +222,10 @@ net_up() { # NAME PORT [DELAY-MS [RATE]]
 	shift
 	[ -z "${net_pid[$name]-}" ] || kill "${net_pid[$name]}" 2>/dev/null
 	rm -f "$sshd_dir/net-$name.port"
+	mkfifo "$sshd_dir/net-$name.port"
 	"$netproxy" "$sshd_dir/net-$name" "$@" >"$sshd_dir/net-$name.port" <&"$fixture_hold" &
 	net_pid[$name]=$!
-	for _ in $(seq 100); do
-		[ ! -s "$sshd_dir/net-$name.port" ] || break
-		sleep 0.02
-	done
-	net_port[$name]=$(cat "$sshd_dir/net-$name.port")
-	[ -n "${net_port[$name]}" ] || fail "netproxy does not start"
+	read -r -t 60 "net_port[$name]" <"$sshd_dir/net-$name.port" || fail "netproxy does not start"
 	# A server's host key is known under the proxy's port, too.
 	[ ! -f "$sshd_dir/$name/known_hosts" ] ||
 		sed -n "1s/]:[0-9]*/]:${net_port[$name]}/p" "$sshd_dir/$name/known_hosts" \

@@ -22,7 +22,7 @@ if pid == 0:
 
 def echoes(prompt):
     """Some programs ask before they turn echo off, which drops what was typed until then."""
-    patience = time.monotonic() + (2 if re.search("pass(phrase|word)", prompt, re.I) else 0)
+    patience = time.monotonic() + (30 if re.search("pass(phrase|word)", prompt, re.I) else 0)
     while termios.tcgetattr(fd)[3] & termios.ECHO:
         if time.monotonic() >= patience:
             return True
@@ -30,9 +30,9 @@ def echoes(prompt):
     return False
 
 
-shown, secrets, seen, deadline = "", [], 0, time.monotonic() + 100
+shown, secrets, seen = "", [], 0
 while True:
-    if not select.select([fd], [], [], max(0, deadline - time.monotonic()))[0]:
+    if not select.select([fd], [], [], 100)[0]:
         sys.exit(f"hangs after {shown!r}")
     try:
         piece = os.read(fd, 4096)

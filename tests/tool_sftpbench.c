@@ -2,12 +2,15 @@
 /*
  * Speed of the SFTP device by itself, without file system, ciphers or FUSE.
  *
- *   tool_sftpbench [-n CHANNELS] [-m MIB] [-b BUFFER-MIB] [-F CONFIG -h HOST] PATH [COMMAND...]
+ *   tool_sftpbench [-n CHANNELS] [-m MIB] [-b BUFFER-MIB] [-F CONFIG -h HOST] [-t COUNT] PATH
+ *                  [COMMAND...]
  *
  * Writes MIB (256) over the image at PATH in pieces of 1 MiB and flushes, reads it through a
  * new device in pieces of 128 KiB, then takes the time of 4 KiB writes with a flush each and
  * of 4 KiB reads here and there. Through libssh to HOST, or to COMMAND's standard streams.
- * Prints "write MB/s N read MB/s N sync ms N random ms N rtt ms N".
+ * Prints "write MB/s N read MB/s N sync ms N random ms N rtt ms N"; with -t the round trips,
+ * "write turns N read turns N sync turns N", of which COUNT, a command, prints those since it ran
+ * last as "... turns N".
  */
 #include <errno.h>
 #include <stdint.h>
@@ -24,7 +27,7 @@
 enum { MIB = 1024 * 1024, WRITE_LEN = MIB, READ_LEN = 128 * 1024, SMALL = 4096, ROUNDS = 40 };
 
 struct bench {
-	const char *config, *host, *path;
+	const char *config, *host, *path, *count;
 	const char *const *command;
 	struct sftp_options opt;
 	uint64_t len;
@@ -67,6 +70,19 @@ static struct blkdev *open_dev(const struct bench *b)
 		check(stream_cmd_new(b->command, &stream), "command", why);
 	check(sftp_dev_open(stream, &b->opt, &dev, why, sizeof(why)), b->path, why);
 	return dev;
+}
+
+static unsigned turns(const struct bench *b)
+{
+	char line[256] = "";
+	FILE *f = b->count ? popen(b->count, "r") : NULL;
+	const char *at;
+
+	if (!f)
+		return 0;
+	at = fgets(line, sizeof(line), f) ? strstr(line, "turns ") : NULL;
+	check(pclose(f) || !at ? -EIO : 0, b->count, line);
+	return (unsigned)strtoul(at + strlen("turns "), NULL, 10);
 }
 
 static double write_all(const struct bench *b, struct blkdev *dev)
@@ -117,19 +133,30 @@ static double random_ms(const struct bench *b, struct blkdev *dev)
 static void run(const struct bench *b)
 {
 	struct blkdev *dev = open_dev(b);
+	unsigned w_turns, r_turns, s_turns;
 	struct sftp_status st;
 	double w, r, s, rnd;
 
+	turns(b);
 	w = write_all(b, dev);
+	w_turns = turns(b);
 	check(blkdev_close(dev), "close", "");
 	dev = open_dev(b);
+	turns(b);
 	r = read_all(b, dev);
+	r_turns = turns(b);
 	blkdev_close(dev);
 	dev = open_dev(b);
-	rnd = random_ms(b, dev);
+	rnd = b->count ? 0 : random_ms(b, dev);
+	turns(b);
 	s = sync_ms(b, dev);
+	s_turns = turns(b);
 	sftp_dev_status(dev, &st);
 	blkdev_close(dev);
+	if (b->count) {
+		printf("write turns %u read turns %u sync turns %u\n", w_turns, r_turns, s_turns);
+		return;
+	}
 	printf("write MB/s %.0f read MB/s %.0f sync ms %.2f random ms %.2f rtt ms %.2f\n", w, r, s,
 	       rnd, (double)st.rtt_us / 1000);
 }
@@ -139,7 +166,7 @@ int main(int argc, char **argv)
 	struct bench b = { .opt = { .timeout_s = 30, .notify = say }, .len = 256ull * MIB };
 	int c;
 
-	while ((c = getopt(argc, argv, "+n:m:b:F:h:")) != -1) {
+	while ((c = getopt(argc, argv, "+n:m:b:F:h:t:")) != -1) {
 		switch (c) {
 		case 'n':
 			b.opt.channels = (unsigned)atoi(optarg);
@@ -155,6 +182,9 @@ int main(int argc, char **argv)
 			break;
 		case 'h':
 			b.host = optarg;
+			break;
+		case 't':
+			b.count = optarg;
 			break;
 		default:
 			return 2;
