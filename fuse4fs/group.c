@@ -251,7 +251,7 @@ bool group_pending(struct fs *fs)
 
 bool group_wait_pending(struct fs *fs)
 {
-	enum { WAIT_MS = 2000, STEP_MS = 2, RECENT_SEC = 2 };
+	enum { WAIT_MS = 500, STEP_MS = 2, RECENT_SEC = 1 };
 
 	if (fs->opt.settle)
 		fs->opt.settle(fs->opt.settle_arg);

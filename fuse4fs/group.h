@@ -34,9 +34,9 @@ uint64_t group_free_blocks(struct fs *fs);
 /* True when something freed waits for its commit. */
 bool group_pending(struct fs *fs);
 /*
- * The same, but waits up to two seconds for files that were unlinked a moment ago: the kernel
+ * The same, but waits up to half a second for files that were unlinked a moment ago: the kernel
  * tells of its last reference after unlink(2) has returned, and until then they hold their blocks.
- * Who keeps such a file open delays ENOSPC by that; three seconds after the unlink nobody waits.
+ * Who keeps such a file open delays ENOSPC by that; two seconds after the unlink nobody waits.
  */
 bool group_wait_pending(struct fs *fs);
 /*

@@ -7,7 +7,7 @@
 #   unserve          unmounts and waits for the server
 #   clean_image      e2fsck -fn finds nothing
 #   plain_copy FILE  copies the file system's bytes, decrypted if need be
-#   poll_until SECONDS COMMAND...  until it succeeds
+#   await SECONDS COMMAND...  until it succeeds
 #
 # FUSE4FS_LUKS=luks1|luks2 runs a test on a container: img, adopt and what follows wrap the
 # file system in one, $scratch/img; tests that touch its bytes use plain_copy.
@@ -54,7 +54,7 @@ trap cleanup_scratch EXIT
 trap 'exit 130' INT TERM
 
 # False when it has not succeeded after that many seconds.
-poll_until() {
+await() {
 	local end=$((SECONDS + $1 + 1))
 	shift
 	until "$@"; do

@@ -79,10 +79,10 @@ grep -q "still mounted at $scratch/copy" "$scratch/err" || fail "the other mount
 mount --bind "$scratch/copy" "$mnt" && umount "$scratch/copy"
 unshare -m --propagation private sh -c ': >"$1/in"; exec sleep 120' sh "$scratch" &
 other=$!
-poll_until 30 test -e "$scratch/in" || fail "no other mount namespace"
+await 30 test -e "$scratch/in" || fail "no other mount namespace"
 timeout 90 "$FUSE4FS" -u "$scratch/link" 2>"$scratch/err" &
 p=$!
-poll_until 60 grep -q "another mount namespace has it" "$scratch/err" ||
+await 60 grep -q "another mount namespace has it" "$scratch/err" ||
 	{ kill "$other"; fail "who else has the mount is not said"; }
 kill "$other"
 { wait "$other"; } 2>/dev/null

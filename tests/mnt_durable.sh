@@ -10,7 +10,7 @@ stopped() { [ -z "$(grep -L '^State:.T' /proc/"$server"/task/*/status)" ]; }
 now() {
 	copy=$scratch/copy
 	kill -STOP "$server"
-	poll_until 60 stopped || { kill -CONT "$server"; fail "$1: the server does not stop"; }
+	await 60 stopped || { kill -CONT "$server"; fail "$1: the server does not stop"; }
 	cp --sparse=always "$image" "$copy"
 	kill -CONT "$server"
 	e2fsck -fy "$copy" >"$scratch/fsck.log" 2>&1
@@ -92,7 +92,7 @@ echo text >"$mnt/idle"
 sync -d "$mnt/idle"
 mkdir "$mnt/later"
 copied() { now idle; ! hasnt /later; }
-poll_until 60 copied || fail "nothing is committed when the file system is idle"
+await 60 copied || fail "nothing is committed when the file system is idle"
 unserve
 serve "commit=2"
 ( while [ -d "$mnt" ] && [ ! -e "$scratch/enough" ]; do touch "$mnt/busy"; done ) &
@@ -101,7 +101,7 @@ mkdir "$mnt/clock"
 commits() { "$FUSE4FS" --status --json "$mnt" | sed -n 's/.*"commits": *\([0-9]*\).*/\1/p'; }
 before=$(commits)
 committed() { [ "$(commits)" -ge $((before + 2)) ]; }
-poll_until 60 committed
+await 60 committed
 now "commit=2"
 hasnt /clock && fail "nothing is committed after commit= seconds of work"
 : >"$scratch/enough"

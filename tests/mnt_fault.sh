@@ -11,7 +11,7 @@ make() {
 	img 96M -t ext4 -b 4096 -J size=4,location=4M -O ^orphan_file
 	( trap '' XFSZ; exec "$FUSE4FS" -f ${1:+-o "$1"} "$image" "$mnt" ) >"$scratch/server.log" 2>&1 &
 	server=$!
-	poll_until 60 mountpoint -q "$mnt" || fail "not mounted"
+	await 60 mountpoint -q "$mnt" || fail "not mounted"
 	python3 - "$mnt" <<'P' || fail "cannot fill"
 import os, sys
 fd = os.open(sys.argv[1] + "/long", os.O_CREAT | os.O_RDWR)
@@ -23,7 +23,7 @@ P
 }
 limit() { prlimit --pid "$server" --fsize="$1:unlimited" || skip "prlimit does not work here"; }
 ended() { ! kill -0 "$server" 2>/dev/null; }
-ends() { poll_until 60 ended || fail "the server does not end"; }
+ends() { await 60 ended || fail "the server does not end"; }
 # Nothing is left to be written when the fault comes: no data, no commit, no checkpoint.
 nothing_left() {
 	"$FUSE4FS" --status --json "$mnt" | python3 -I -c 'import json, sys
@@ -33,7 +33,7 @@ sys.exit(s["state"] != "clean" or s["journal"]["checkpoint_lag"] > 0)'
 settled() {
 	make "$1"
 	sync -f "$mnt"
-	poll_until 60 nothing_left || fail "$1: it does not come to rest"
+	await 60 nothing_left || fail "$1: it does not come to rest"
 }
 
 # Who unmounts is told in one line and by the status that the image is not complete. (Other lines

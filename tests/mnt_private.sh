@@ -9,7 +9,7 @@ private() { ( background "$@" ) }
 background() { exec "$FUSE4FS" --private "${@:1:$(($# - 1))}" "$image" "$mnt" -- bash -c "${!#}" -- "$mnt"; }
 no_server() { ! pgrep -f -- "fuse4fs .*$scratch/" >/dev/null; }
 ended() { # nothing is left of it, and the image is whole
-	poll_until 60 no_server || fail "$1: a process was left behind"
+	await 60 no_server || fail "$1: a process was left behind"
 	grep -q " $mnt " /proc/self/mounts && fail "$1: the mount is visible outside"
 	clean_image
 }
@@ -17,12 +17,12 @@ seen() { debugfs -R "cat $1" "$image" 2>/dev/null; }
 
 # A command that runs, in its mount and with its traps, makes $scratch/up, outside the mount.
 up() {
-	poll_until 60 test -e "$scratch/up" || fail "the command does not run"
+	await 60 test -e "$scratch/up" || fail "the command does not run"
 	rm -f "$scratch/up"
 }
 # A process has a child: it has been watching its parent and catching signals before.
 has_child() { pgrep -P "$1" >/dev/null; }
-export -f poll_until has_child
+export -f await has_child
 
 trial() { # who runs it
 	img 32M -t ext4 -E root_owner
@@ -52,7 +52,7 @@ trial() { # who runs it
 	# Killed itself: the command and the mount go, too.
 	background 'echo late >$1/late; exec sleep 100' &
 	p=$!
-	poll_until 60 pgrep -P "$p" -x sleep >/dev/null
+	await 60 pgrep -P "$p" -x sleep >/dev/null
 	kill -9 "$p"
 	{ wait "$p"; } 2>/dev/null
 	ended "$1, killed"
@@ -82,20 +82,20 @@ trial() { # who runs it
 	# The parent's death ends it, too, unless it was told to live on.
 	bash -c 'env --default-signal=HUP "$0" --private "$1" "$2" -- bash -c "
 			trap \"echo t >$2/told; exit\" TERM; : >$2/../up; while :; do sleep 0.1; done" &
-		poll_until 60 test -e "$2/../up"' "$FUSE4FS" "$image" "$mnt"
+		await 60 test -e "$2/../up"' "$FUSE4FS" "$image" "$mnt"
 	up
 	ended "$1, parent"
 	[ "$(seen /told)" = t ] || fail "$1: the command was not told of its parent's end"
 	bash -c 'env --ignore-signal=HUP "$0" --private "$1" "$2" -- sh -c ": >$2/../up
 			while kill -0 $$ 2>/dev/null; do sleep 0.1; done; sleep 1; echo t >$2/nohup" &
-		poll_until 60 test -e "$2/../up"' "$FUSE4FS" "$image" "$mnt"
+		await 60 test -e "$2/../up"' "$FUSE4FS" "$image" "$mnt"
 	up
 	ended "$1, nohup"
 	[ "$(seen /nohup)" = t ] || fail "$1: nohup had no effect"
 	# With --die-with-parent that kills it.
 	bash -c '"$0" --die-with-parent --private "$1" "$2" -- \
 			bash -c "echo x >$2/died; : >$2/../up; exec sleep 100" &
-		poll_until 60 test -e "$2/../up"' "$FUSE4FS" "$image" "$mnt"
+		await 60 test -e "$2/../up"' "$FUSE4FS" "$image" "$mnt"
 	up
 	ended "$1, parent"
 	[ "$(seen /died)" = x ] || fail "$1: written before the parent died, and lost"
@@ -144,11 +144,11 @@ size=$("$FUSE4FS" --private --export-device "$image" "$mnt" -- stat -c %s "$mnt/
 mkdir "$scratch/second"
 none_waits() { ! pgrep -f -- "fuse4fs .*$scratch/second" >/dev/null; }
 # Less than the 15 seconds for which the image is waited for.
-gone() { poll_until 10 none_waits || fail "$1 while waiting: goes on"; }
+gone() { await 10 none_waits || fail "$1 while waiting: goes on"; }
 for sig in TERM INT HUP; do
 	env --default-signal=INT,HUP "$FUSE4FS" --private "$image" "$scratch/second" -- touch "$scratch/ran" 2>"$scratch/err" &
 	p=$!
-	poll_until 60 has_child "$p" || fail "SIG$sig while waiting: nothing to wait with"
+	await 60 has_child "$p" || fail "SIG$sig while waiting: nothing to wait with"
 	kill -$sig "$p"
 	gone "SIG$sig"
 	wait "$p"; [ $? = 8 ] || fail "SIG$sig while waiting: status"
@@ -157,7 +157,7 @@ done
 for how in "" -f --private; do
 	bash -c 'command=; [ "$3" != --private ] || command="-- true"
 		"$0" --die-with-parent $3 "$1" "$2" $command &
-		poll_until 60 has_child $!' "$FUSE4FS" "$image" "$scratch/second" "$how" 2>/dev/null
+		await 60 has_child $!' "$FUSE4FS" "$image" "$scratch/second" "$how" 2>/dev/null
 	gone "--die-with-parent $how"
 done
 # The end of the thread that started it is not its parent's.
@@ -196,7 +196,7 @@ fi
 img 32M -t ext4
 for f in "" -f; do
 	bash -c '"$0" --die-with-parent $3 "$1" "$2" &
-		poll_until 60 mountpoint -q "$2"; echo text >"$2/by-child$3"' "$FUSE4FS" "$image" "$mnt" "$f"
+		await 60 mountpoint -q "$2"; echo text >"$2/by-child$3"' "$FUSE4FS" "$image" "$mnt" "$f"
 	ended "die-with-parent $f"
 	[ "$(seen "/by-child$f")" = text ] || fail "die-with-parent $f: lost"
 done

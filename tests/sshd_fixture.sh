@@ -18,7 +18,6 @@
 #   sshd_again NAME               starts it again, on the same port
 #   sshd_servers NAME             process numbers of its sftp servers and sessions
 #   sftp_servers NAME             of its programs sftp-server
-#   await SECONDS COMMAND...      until COMMAND succeeds; fails after about that time
 #   ended PID...                  none of them runs any more
 #   net_up NAME PORT [DELAY-MS [RATE]]   a proxy before PORT: gives ${net_port[NAME]}
 #   net NAME COMMAND [ARGUMENT]   what tests/netproxy.c says: cut, freeze, refuse, resume ...
@@ -42,12 +41,6 @@ mkdir -p "$sshd_dir"
 # Nothing of the user's own: no agent, no keys.
 unset SSH_AUTH_SOCK SSH_ASKPASS DISPLAY
 exec {fixture_hold}<><(:)
-
-await() {
-	local n=$1
-	for _ in $(seq $((n * 10))); do "${@:2}" && return 0; sleep 0.1; done
-	return 1
-}
 
 # One that nobody has waited for does not run any more, either.
 ended() { ! ps -o stat= -p "$*" 2>/dev/null | grep -qv '^Z'; }
