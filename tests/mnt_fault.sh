@@ -40,7 +40,8 @@ settled() {
 # are about mount namespaces of other tests, and about a server that takes its time.)
 told() {
 	"$FUSE4FS" -u "$mnt" 2>"$scratch/err"
-	[ $? = 32 ] && sed '/another mount namespace/d; /waiting for the server/d' "$scratch/err" >"$scratch/told" &&
+	[ $? = 32 ] && sed '/another mount namespace/d; /waiting for the server/d' "$scratch/err" \
+		>"$scratch/told" &&
 		grep -q "^fuse4fs: $mnt: unmounted, but not everything could be written: " "$scratch/told" &&
 		[ "$(wc -l <"$scratch/told")" = 1 ] || { cat "$scratch/err" >&2; fail "-u hides that something was not written"; }
 }

@@ -76,7 +76,8 @@ for round in 1 2 3 4 5; do
 	timeout -s KILL 60 "$FUSE4FS" --status "$mnt" >/dev/null ||
 		{ kill -CONT "$outer"; fail "round $round: nobody is served while the device hangs"; }
 	kill -9 "$reader"
-	await 60 ended "$reader" || { kill -CONT "$outer"; fail "round $round: who waits for the device cannot be killed"; }
+	await 60 ended "$reader" ||
+		{ kill -CONT "$outer"; fail "round $round: who waits for the device cannot be killed"; }
 	{ wait "$reader"; } 2>/dev/null
 	kill -CONT "$outer"
 	reader=

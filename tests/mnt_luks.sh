@@ -69,7 +69,8 @@ if command -v setpriv >/dev/null && command -v fusermount3 >/dev/null && [ -e /e
 		$1 -u dev
 	S
 	export -f leave_other_mounts
-	unshare -m bash -c 'scratch=$1; leave_other_mounts; cd "$1/user" && mount --bind "$1/fuse" /dev/fuse && exec setpriv --reuid=65534 \
+	unshare -m bash -c 'scratch=$1; leave_other_mounts
+		cd "$1/user" && mount --bind "$1/fuse" /dev/fuse && exec setpriv --reuid=65534 \
 		--regid=65534 --clear-groups sh "$1/as-user" "$1/server"' bash "$scratch" >"$scratch/out" 2>&1 ||
 		{ cat "$scratch/out" >&2; fail "as a user"; }
 fi
