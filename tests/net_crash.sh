@@ -5,8 +5,8 @@
 # The applications see nothing of it; then the client dies, too, and what is left is judged as
 # after a power cut here (crash_replay.c): by us, the kernel and e2fsck.
 #
-# NET_CUTS=n (12) connections lost in all, NET_KINDS="ext4 1k ..." (all) shares them, NET_SEED=n. What
-# fails is kept in CRASH_KEEP (the build folder) for `crash_replay -e`.
+# NET_CUTS=n (12) connections lost in all, NET_KINDS="ext4 1k ..." (all) shares them, NET_SEED=n.
+# What fails is kept in CRASH_KEEP (the build folder) for `crash_replay -e`.
 . "${SRCDIR:-$(dirname "$0")/..}/tests/lib.sh"
 . "${SRCDIR:-$(dirname "$0")/..}/tests/sshd_fixture.sh"
 need_fuse; need_sshd; need e2fsck mke2fs python3
@@ -91,7 +91,7 @@ end_power() {
 }
 
 round() { # HOW CUTS
-	how=$1 cuts=0 old= late=
+	how=$1 cuts=0 old='' late=''
 	rm -f "$scratch/killed"
 	[ "$how" != power ] || cp "$image" "$image.disk"
 	case $how in
