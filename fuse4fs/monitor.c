@@ -24,9 +24,14 @@
 #include "mount.h"
 #include "sandbox.h"
 
-enum { TEXT_BYTES = 2048 };	/* of a line */
+enum {
+	TEXT_BYTES = 2048,		/* of a line */
+	/* fusermount3 ends what it has begun, also for the dead. */
+	APPEAR_MS = 1000,
+	APPEAR_STEP_MS = 50,
+};
 
-enum request_kind { MOUNTED, LOG_LINE, SYNC, UNMOUNT, GOODBYE, CONFINE };
+enum request_kind { EXPECT, MOUNTED, LOG_LINE, SYNC, UNMOUNT, GOODBYE, CONFINE };
 
 struct request {
 	int kind;			/* enum request_kind */
@@ -47,9 +52,11 @@ struct monitor {
 /* What the process itself knows. */
 struct watch {
 	int fd;
-	char mountpoint[PATH_MAX];	/* "" until there is one */
-	char device[32];		/* its MAJOR:MINOR; "" unknown */
+	char mountpoint[PATH_MAX];	/* "" until it is known */
+	char before[32];		/* what was mounted there: its MAJOR:MINOR, or "" */
+	char device[32];		/* that of our mount; "" until there is one */
 	bool detach;			/* when the server dies */
+	bool mounted;			/* the server says so */
 	bool confined;
 	pid_t sync;			/* the child that writes back, or 0 */
 };
@@ -124,23 +131,38 @@ static int confine(struct watch *w)
 	return err;
 }
 
-static void remember(struct watch *w, const char *mountpoint, bool detach)
+static void expect(struct watch *w, const char *mountpoint, bool detach)
 {
 	if (w->mountpoint[0] || mountpoint[0] != '/')
 		return;
 	snprintf(w->mountpoint, sizeof(w->mountpoint), "%s", mountpoint);
 	w->detach = detach;
-	if (!mount_device(w->mountpoint, w->device, sizeof(w->device)))
-		w->device[0] = '\0';
+	if (!mount_device(w->mountpoint, w->before, sizeof(w->before)))
+		w->before[0] = '\0';
+}
+
+/* Takes note of the mount that is there, if it is not the one from before. */
+static bool appeared(struct watch *w)
+{
+	char device[32];
+
+	if (!mount_device(w->mountpoint, device, sizeof(device)) || !strcmp(device, w->before))
+		return false;
+	memcpy(w->device, device, sizeof(device));
+	return true;
 }
 
 /* False: the end. */
 static bool handle(struct watch *w, const struct request *r)
 {
 	switch (r->kind) {
+	case EXPECT:
+		expect(w, r->text, r->arg);
+		answer(w, EXPECT, 0);
+		return true;
 	case MOUNTED:
-		remember(w, r->text, r->arg);
-		answer(w, MOUNTED, 0);
+		w->mounted = w->mounted || w->mountpoint[0];
+		answer(w, MOUNTED, w->device[0] || appeared(w) ? 0 : -ENOENT);
 		return true;
 	case LOG_LINE:
 		syslog(LOG_PRI(r->arg), "%.*s", TEXT_BYTES, r->text);
@@ -201,6 +223,28 @@ static void leave_server(int *fd)
 		errno = 0;	/* stays where it is */
 }
 
+/* The server died while it was being mounted, or before. What appears is its mount. */
+static void await_mount(struct watch *w)
+{
+	for (int ms = 0; w->mountpoint[0] && ms < APPEAR_MS; ms += APPEAR_STEP_MS) {
+		if (mount_is_ours(w->mountpoint) && appeared(w))
+			break;
+		poll(NULL, 0, APPEAR_STEP_MS);
+	}
+}
+
+static void bury(struct watch *w)
+{
+	if (!w->mounted)
+		await_mount(w);
+	if (!w->device[0] || !still_mounted(w))
+		return;
+	syslog(LOG_WARNING, "%s: the server died%s", w->mountpoint,
+	       w->detach ? "; the mount is detached" : " (fuse4fs -u -l removes the mount)");
+	if (w->detach)
+		mount_umount(w->mountpoint, true, false);
+}
+
 static void __attribute__((noreturn)) run(int fd)
 {
 	struct watch w = { .fd = fd };
@@ -209,12 +253,8 @@ static void __attribute__((noreturn)) run(int fd)
 	snprintf(ident, sizeof(ident), "fuse4fs[%d]", (int)getppid());
 	leave_server(&w.fd);
 	openlog(ident, 0, LOG_DAEMON);
-	if (!obey(&w) && w.device[0] && still_mounted(&w)) {
-		syslog(LOG_WARNING, "%s: the server died%s", w.mountpoint,
-		       w.detach ? "; the mount is detached" : " (fuse4fs -u -l removes the mount)");
-		if (w.detach)
-			mount_umount(w.mountpoint, true, false);
-	}
+	if (!obey(&w))
+		bury(&w);
 	_exit(0);
 }
 
@@ -283,9 +323,14 @@ static int ask_and_wait(struct monitor *m, int kind, int arg, const char *text)
 	return err ? err : await(m, kind);
 }
 
-int monitor_mounted(struct monitor *m, const char *mountpoint, bool detach)
+int monitor_expect(struct monitor *m, const char *mountpoint, bool detach)
 {
-	return ask_and_wait(m, MOUNTED, detach, mountpoint);
+	return ask_and_wait(m, EXPECT, detach, mountpoint);
+}
+
+int monitor_mounted(struct monitor *m)
+{
+	return ask_and_wait(m, MOUNTED, 0, "");
 }
 
 int monitor_confine(struct monitor *m)

@@ -23,9 +23,11 @@ struct monitor;
  * 0 or -errno.
  */
 int monitor_start(struct monitor **ret);
-/* Names the mount, absolute, once it is there. detach: when the server dies. Only the first call
- * counts. 0 or -errno. */
-int monitor_mounted(struct monitor *m, const char *mountpoint, bool detach);
+/* Names the mount point, absolute, before there is a mount: a server that dies while it mounts is
+ * one that dies. detach: when that happens. Only the first call counts. 0 or -errno. */
+int monitor_expect(struct monitor *m, const char *mountpoint, bool detach);
+/* The mount is there: from now on it is this one, whatever is mounted over it later. 0 or -errno. */
+int monitor_mounted(struct monitor *m);
 /* Has it give up what it does not need; see sandbox_enter_monitor. 0 or -errno. */
 int monitor_confine(struct monitor *m);
 /* One line for syslog. priority: LOG_ERR and so on. Dropped when the monitor is behind. */

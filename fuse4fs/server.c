@@ -167,6 +167,8 @@ static int start_session(struct server *srv, int (*catch_signals)(void), int *re
 		return err;
 	}
 	*ret_signal_fd = err;
+	if (!server_passed_on(srv))
+		monitor_expect(srv->daemon->monitor, srv->mountpoint, srv->opt->auto_unmount);
 	err = mount_session(srv, why, WHY_BYTES);
 	if (err) {
 		fprintf(stderr, "fuse4fs: %s: %s\n", srv->mountpoint, why);
@@ -174,7 +176,7 @@ static int start_session(struct server *srv, int (*catch_signals)(void), int *re
 		return err;
 	}
 	if (!server_passed_on(srv))
-		monitor_mounted(srv->daemon->monitor, srv->mountpoint, srv->opt->auto_unmount);
+		monitor_mounted(srv->daemon->monitor);
 	err = loop_start(srv->se, threads, &hooks, &srv->loop);
 	if (err) {
 		snprintf(why, WHY_BYTES, "cannot start threads: %s", strerror(-err));

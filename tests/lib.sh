@@ -63,6 +63,21 @@ await() {
 	done
 }
 
+# In a mount namespace of its own, with $scratch/fuse, a device of ours: fusermount3 mounts, sends
+# SIGNAL to who asked for it, and notes that in $scratch/told.
+telling_fusermount() {
+	local real
+	real=$(command -v fusermount3) && [ -u "$real" ] || return 1
+	cat >"$scratch/wrapper" <<-S
+		#!/bin/sh
+		[ "\$1" != -u ] || exec "$scratch/real" "\$@"
+		"$scratch/real" "\$@" && kill -$1 \$PPID && echo $1 >"$scratch/told"
+	S
+	: >"$scratch/told" && chmod 666 "$scratch/told" && touch "$scratch/real" && chmod 755 "$scratch/wrapper" &&
+		mount --bind "$scratch/fuse" /dev/fuse && mount --bind "$real" "$scratch/real" &&
+		mount --bind "$scratch/wrapper" "$real"
+}
+
 # In a new mount namespace: the copies of other tests' mounts in it would keep their servers and
 # loop devices.
 leave_other_mounts() {
@@ -143,8 +158,9 @@ serve() {
 	set -- "${1:-}${FUSE4FS_LUKS:+${1:+,}keyfile=$key}"
 	"$FUSE4FS" -f ${1:+-o "$1"} "$image" "$mnt" >"$scratch/server.log" 2>&1 &
 	server=$!
-	for _ in $(seq 400); do
-		mountpoint -q "$mnt" && return 0
+	for _ in $(seq 1200); do
+		# It finds the mount in a table, which the server has heard less of than when it answers.
+		mountpoint -q "$mnt" && { stat -f "$mnt" >/dev/null 2>&1; return 0; }
 		kill -0 "$server" 2>/dev/null || break
 		sleep 0.05
 	done

@@ -120,7 +120,7 @@ exec 9<>"$image"
 "$FUSE4FS" fd:9 "$mnt" || fail "fd:9"
 exec 9>&-
 echo x >"$mnt/fd" && umount "$mnt" || fail "umount of fd:9"
-for _ in $(seq 100); do pgrep -f -- "fuse4fs fd:9 $mnt" >/dev/null || break; sleep 0.1; done
+for _ in $(seq 600); do pgrep -f -- "fuse4fs fd:9 $mnt" >/dev/null || break; sleep 0.1; done
 
 # Numbers that were not passed are not ours, and not looked up among what we opened ourselves.
 refused 32 'fd:9: is not an open' fd:9 "$mnt"
@@ -147,11 +147,11 @@ for p in $(pgrep -f -- "fuse4fs .*$image"); do
 	stat -c %N /proc/"$p"/fd/* | grep secret && fail "an inherited descriptor stays open"
 done
 umount "$mnt"
-for _ in $(seq 100); do pgrep -f -- "$image" >/dev/null || break; sleep 0.1; done
+for _ in $(seq 600); do pgrep -f -- "$image" >/dev/null || break; sleep 0.1; done
 # A closed standard stream is not where the image's bytes are.
 "$FUSE4FS" "$image" "$mnt" <&- >&- 2>&- || fail "without standard streams"
 umount "$mnt"
-for _ in $(seq 100); do pgrep -f -- "$image" >/dev/null || break; sleep 0.1; done
+for _ in $(seq 600); do pgrep -f -- "$image" >/dev/null || break; sleep 0.1; done
 clean_image
 
 # A FUSE descriptor that somebody else opened and mounted.
@@ -168,7 +168,7 @@ os.close(fd)
 open(mnt + "/by-descriptor", "w").close()
 assert libc.umount2(mnt.encode(), 0) == 0
 P
-for _ in $(seq 100); do pgrep -f -- "$image" >/dev/null || break; sleep 0.1; done
+for _ in $(seq 600); do pgrep -f -- "$image" >/dev/null || break; sleep 0.1; done
 clean_image
 
 # SIGTERM and SIGINT unmount cleanly.
@@ -176,7 +176,7 @@ for sig in TERM INT; do
 	serve
 	echo data >"$mnt/on-$sig"
 	kill -$sig "$server"
-	for _ in $(seq 200); do kill -0 "$server" 2>/dev/null || break; sleep 0.05; done
+	for _ in $(seq 600); do kill -0 "$server" 2>/dev/null || break; sleep 0.05; done
 	mountpoint -q "$mnt" && fail "still mounted after SIG$sig"
 	wait "$server"
 	clean_image
@@ -202,7 +202,7 @@ fi
 if unshare -Ur true 2>/dev/null; then
 	unshare -Urm sh -c '"$1" "$2" "$3" && echo ns >"$3/ns" && cat "$3/ns" && umount "$3"' sh \
 		"$FUSE4FS" "$image" "$mnt" >"$scratch/out" 2>&1 || { cat "$scratch/out" >&2; fail "user namespace"; }
-	for _ in $(seq 100); do pgrep -f -- "$image" >/dev/null || break; sleep 0.1; done
+	for _ in $(seq 600); do pgrep -f -- "$image" >/dev/null || break; sleep 0.1; done
 	clean_image
 fi
 

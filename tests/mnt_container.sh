@@ -8,7 +8,7 @@ need bwrap python3
 unshare -Ur true 2>/dev/null || skip "no user namespaces here"
 
 gone() {
-	for _ in $(seq 100); do pgrep -f -- "fuse4fs .*$scratch/" >/dev/null || return 0; sleep 0.1; done
+	for _ in $(seq 600); do pgrep -f -- "fuse4fs .*$scratch/" >/dev/null || return 0; sleep 0.1; done
 	fail "$1: the server did not end"
 }
 # The libraries the program needs, wherever they are, and the program.

@@ -114,7 +114,7 @@ wait $load
 status state | grep -q failed || fail "--status does not say that the link has failed: $(status state)"
 timeout 5 sh -c "echo x >'$mnt/new'" 2>/dev/null && fail "can still write"
 timeout 20 umount "$mnt" || fail "umount hangs"
-for _ in $(seq 200); do kill -0 "$server" 2>/dev/null || break; sleep 0.1; done
+for _ in $(seq 600); do kill -0 "$server" 2>/dev/null || break; sleep 0.1; done
 kill -0 "$server" 2>/dev/null && fail "the server does not end"
 wait "$server" && fail "what could not be written was not reported"
 net s resume >/dev/null

@@ -58,7 +58,7 @@ signal.signal(signal.SIGUSR1, lambda *a: None)
 open(sys.argv[2], "w").close()
 print(len(open(sys.argv[1], "rb").read()))' "$mnt/many/41" "$scratch/catches" >"$scratch/patient" 2>&1 &
 patient=$!
-for _ in $(seq 200); do [ ! -e "$scratch/catches" ] || break; sleep 0.05; done
+for _ in $(seq 600); do [ ! -e "$scratch/catches" ] || break; sleep 0.05; done
 sleep 1
 for i in "${!pids[@]}"; do
 	kill -0 "${pids[$i]}" 2>/dev/null || fail "${names[$i]} did not wait"
@@ -104,7 +104,7 @@ ls -l "$mnt/names" >"$scratch/seen" || fail ls
 [ "$(stat -c %i "$mnt"/names/* | sort -u | wc -l)" = "$(ls "$mnt/names" | wc -l)" ] || fail "names"
 [ ! -e "$mnt/names/7" ] || [ "$(cat "$mnt/names/7")" = 7 ] || fail "rm left something else"
 umount "$mnt" || fail umount
-for _ in $(seq 300); do pgrep -f -- "fuse4fs .*$scratch/" >/dev/null || break; sleep 0.1; done
+for _ in $(seq 900); do pgrep -f -- "fuse4fs .*$scratch/" >/dev/null || break; sleep 0.1; done
 clean_image
 serve
 ls -l "$mnt/names" | diff - "$scratch/seen" || fail "other names after a remount"

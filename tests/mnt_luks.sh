@@ -141,7 +141,7 @@ for _ in $(seq 200); do
 done
 kill $!
 wait $!
-for _ in $(seq 200); do [ -e "/proc/${asks% }" ] || break; sleep 0.05; done
+for _ in $(seq 600); do [ -e "/proc/${asks% }" ] || break; sleep 0.05; done
 [ ! -e "/proc/${asks% }" ] || { kill $asks; fail "a process was left behind that asks for a passphrase"; }
 exec 8>&-
 
@@ -180,7 +180,7 @@ volume_key=$(cryptsetup luksDump -q --dump-volume-key --key-file "$scratch/pass"
 	sed -n '/MK dump:/,$p' | sed 's/MK dump://' | tr -d ' \t\n')
 "$FUSE4FS" -f "$image" "$mnt" <"$scratch/pass" >"$scratch/server.log" 2>&1 &
 server=$!
-for _ in $(seq 200); do mountpoint -q "$mnt" && break; sleep 0.05; done
+for _ in $(seq 600); do mountpoint -q "$mnt" && break; sleep 0.05; done
 cat "$mnt/f" >/dev/null
 python3 "$top_tests/luks_memory.py" "$server" "$secret" "$volume_key" || fail "secrets in memory"
 umount "$mnt" && wait "$server" || fail "the server ended with status $?"

@@ -122,7 +122,7 @@ with open(sys.argv[1], "w", buffering=1) as log:
             break
 P
 logger=$!
-for _ in $(seq 100); do [ ! -S /dev/log ] || break; sleep 0.05; done
+for _ in $(seq 600); do [ ! -S /dev/log ] || break; sleep 0.05; done
 "$FUSE4FS" "$2" "$3"
 exec 9>"$3/busy"
 kill -TERM "$("$FUSE4FS" --status "$3" | sed -n 's/^pid  *//p')"
@@ -134,6 +134,6 @@ export -f leave_other_mounts
 unshare -m bash "$scratch/inside" "$scratch" "$image" "$mnt" >"$scratch/out" 2>&1 || { cat "$scratch/out" >&2; fail "the log heard nothing"; }
 grep -qE "^<[0-9]+>.* fuse4fs\[[0-9]+\]: $image: told to end while in use" "$scratch/log" ||
 	{ cat "$scratch/log" >&2; fail "not the line that was expected in the log"; }
-for _ in $(seq 100); do pgrep -f -- "$image" >/dev/null || break; sleep 0.1; done
+for _ in $(seq 600); do pgrep -f -- "$image" >/dev/null || break; sleep 0.1; done
 clean_image
 exit 0

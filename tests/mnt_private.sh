@@ -114,22 +114,14 @@ if command -v setpriv >/dev/null && ! in_chroot; then
 		--clear-groups bash -c "trial user"' || exit 1
 
 	# Told to end when there is a mount but nobody serves it yet: this fusermount3 tells it.
-	real=$(command -v fusermount3)
-	if [ -u "${real:-/}" ]; then
-		cat >"$scratch/wrapper" <<-'S'
-			#!/bin/sh
-			[ "$1" != -u ] || exec "$scratch/real" "$@"
-			"$scratch/real" "$@" && kill -TERM $PPID && : >"$scratch/told"
-		S
+	if [ -u "$(command -v fusermount3 || echo /)" ]; then
 		img 32M -t ext4
 		chmod 666 "$image"
-		touch "$scratch/real" && chmod 755 "$scratch/wrapper"
-		export real
-		unshare -m bash -c 'mount --bind "$scratch/fuse" /dev/fuse &&
-			mount --bind "$real" "$scratch/real" && mount --bind "$scratch/wrapper" "$real" &&
-			exec setpriv --reuid 65534 --regid 65534 --clear-groups "$FUSE4FS" -f "$image" "$mnt"' ||
+		export -f telling_fusermount
+		unshare -m bash -c 'telling_fusermount TERM && exec setpriv --reuid 65534 --regid 65534 \
+			--clear-groups "$FUSE4FS" -f "$image" "$mnt"' ||
 			fail "told to end by fusermount3: status $?"
-		[ -e "$scratch/told" ] || fail "fusermount3 has not told it to end"
+		await 60 test -s "$scratch/told" || fail "fusermount3 has not told it to end"
 		ended "told to end by fusermount3"
 	fi
 fi

@@ -37,7 +37,7 @@ try:
 except BlockingIOError: pass'
 	"$FUSE4FS" --probe "$image" >&8 &
 	p=$!
-	for _ in $(seq 100); do grep -Eq '^Seccomp:\s2' "/proc/$p/status" && break; sleep 0.1; done
+	for _ in $(seq 600); do grep -Eq '^Seccomp:\s2' "/proc/$p/status" && break; sleep 0.1; done
 	for line in 'Seccomp:\s2' 'NoNewPrivs:\s1' 'CapPrm:\s0*'; do
 		grep -Eq "^$line\$" "/proc/$p/status" || fail "a probe has not $line"
 	done

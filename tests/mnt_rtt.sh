@@ -27,7 +27,7 @@ attach() {
 }
 detach() {
 	umount "$mnt" || fail umount
-	for _ in $(seq 300); do pgrep -f -- "fuse4fs .*$scratch/" >/dev/null || break; sleep 0.1; done
+	for _ in $(seq 900); do pgrep -f -- "fuse4fs .*$scratch/" >/dev/null || break; sleep 0.1; done
 }
 quiet() { # nobody has spoken for half a second
 	turns >/dev/null

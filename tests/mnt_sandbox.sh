@@ -44,14 +44,14 @@ flooded() {
 	CONFINED_FLOOD=1 CONFINED_LOG=$log FUSE4FS=$confined serve
 	(echo text >"$mnt/file"; sync -f "$mnt/file") &
 	writer=$!
-	for _ in $(seq 100); do grep -q '^State:.T' "/proc/$server/status" && break; sleep 0.1; done
+	for _ in $(seq 600); do grep -q '^State:.T' "/proc/$server/status" && break; sleep 0.1; done
 	grep -q '^State:.T' "/proc/$server/status" || fail "the server did not stop"
 	sleep 0.5
 	n=$(pgrep -c -P "$(pgrep -P "$server")")
 	kill -CONT "$server"
 	wait $writer
 	# Who writes back has the mount open.
-	for _ in $(seq 100); do pgrep -P "$(pgrep -P "$server")" >/dev/null || break; sleep 0.1; done
+	for _ in $(seq 600); do pgrep -P "$(pgrep -P "$server")" >/dev/null || break; sleep 0.1; done
 	[ "$n" -le 1 ] || fail "the monitor has $n processes that write back"
 	unserve
 }
@@ -99,7 +99,7 @@ fi
 mkdir -m 700 "$scratch/way" && mkdir "$scratch/way/mnt" && chown 65534 "$scratch/way" || fail "mkdir"
 "$FUSE4FS" -f "$image" "$scratch/way/mnt" 2>"$scratch/server.log" &
 server=$!
-for _ in $(seq 100); do grep -Eq '^Seccomp:\s2' "/proc/$server/status" && break; sleep 0.1; done
+for _ in $(seq 600); do grep -Eq '^Seccomp:\s2' "/proc/$server/status" && break; sleep 0.1; done
 kill "$server"
 wait "$server" || fail "the end behind a directory of somebody else's: status $?"
 mountpoint -q "$scratch/way/mnt" && fail "a mount behind somebody else's directory was left"
@@ -120,20 +120,38 @@ as_user() {
 	set -- setpriv --reuid 65534 --regid 65534 --clear-groups
 	"$@" "$FUSE4FS" -f -o sandbox=require "$image" "$mnt" 2>"$scratch/server.log" &
 	server=$!
-	for _ in $(seq 100); do mountpoint -q "$mnt" && break; sleep 0.1; done
-	for _ in $(seq 100); do grep -Eq '^Seccomp:\s2' "/proc/$server/status" && break; sleep 0.1; done
+	for _ in $(seq 600); do mountpoint -q "$mnt" && break; sleep 0.1; done
+	for _ in $(seq 600); do grep -Eq '^Seccomp:\s2' "/proc/$server/status" && break; sleep 0.1; done
 	"$@" ls "$mnt" >/dev/null || fail "a user's mount"
 	kill "$server"
 	wait "$server" || fail "a user's server ended with status $?"
 	mountpoint -q "$mnt" && fail "a user's mount was left behind"
 	return 0
 }
+# Killed when there is a mount, but neither it nor the monitor has been told so.
+dies_mounting() {
+	telling_fusermount KILL || return 77
+	{ setpriv --reuid 65534 --regid 65534 --clear-groups "$FUSE4FS" -f ${1:+-o $1} "$image" "$mnt"; } 2>/dev/null
+	[ $? = 137 ] && await 60 test -s "$scratch/told" || fail "a server that dies while mounting"
+	if [ "${1-}" = auto_unmount ]; then
+		await 60 unmounted || fail "a mount whose server died while mounting was left behind"
+	else
+		sleep 1.5
+		! unmounted || fail "the mount of a server that died while mounting is gone"
+	fi
+}
+unmounted() { ! grep -q " $mnt " /proc/self/mounts; }
 if command -v setpriv >/dev/null && command -v fusermount3 >/dev/null; then
 	chmod 755 "$scratch" && chown 65534 "$image" "$mnt"
 	mknod "$scratch/fuse" c 10 229 && chmod 666 "$scratch/fuse" || fail "mknod"
 	export -f as_user fail
 	export scratch image mnt FUSE4FS
 	unshare -m bash -c as_user || exit 1
+	if [ -u "$(command -v fusermount3)" ]; then
+		export -f dies_mounting telling_fusermount unmounted await
+		unshare -m bash -c 'dies_mounting auto_unmount' || exit 1
+		unshare -m bash -c dies_mounting || exit 1
+	fi
 	chown 0 "$image" "$mnt"
 fi
 
@@ -153,8 +171,7 @@ grep -q " $mnt " /proc/self/mounts || fail "the mount of a server that died is g
 serve auto_unmount
 kill -9 "$server"
 { wait "$server"; } 2>/dev/null
-for _ in $(seq 100); do grep -q " $mnt " /proc/self/mounts || break; sleep 0.1; done
-grep -q " $mnt " /proc/self/mounts && fail "a dead mount was left behind"
+await 60 unmounted || fail "a dead mount was left behind"
 serve
 unserve
 clean_image

@@ -13,7 +13,7 @@ net_up s "${sshd_port[s]}" 10
 sshd_config s >"$config"
 "$FUSE4FS" -f --export-device -o "ssh_config=$config" "s:$remote" "$mnt" >"$scratch/server.log" 2>&1 &
 server=$!
-for _ in $(seq 400); do mountpoint -q "$mnt" && break; sleep 0.05; done
+for _ in $(seq 1200); do mountpoint -q "$mnt" && break; sleep 0.05; done
 mountpoint -q "$mnt" || fail "no export"
 status() { timeout 10 "$FUSE4FS" --status --json "$mnt" | sed -nE "s/.*\"$1\": *\"?([^\",]*)\"?,?.*/\1/p"; }
 
