@@ -21,27 +21,15 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "monitor_int.h"
 #include "mount.h"
 #include "sandbox.h"
 
 enum {
 	TEXT_BYTES = 2048,		/* of a line */
 	/* fusermount3 ends what it has begun, also for the dead. */
-	APPEAR_MS = 1000,
+	APPEAR_MS = 10000,
 	APPEAR_STEP_MS = 50,
-};
-
-enum request_kind { EXPECT, MOUNTED, LOG_LINE, SYNC, UNMOUNT, GOODBYE, CONFINE };
-
-struct request {
-	int kind;			/* enum request_kind */
-	int arg;			/* priority, lazy, or detach */
-	char text[PATH_MAX];		/* a path or a line; only its bytes are sent */
-};
-
-struct answer {
-	int kind;			/* of the request */
-	int err;
 };
 
 struct monitor {

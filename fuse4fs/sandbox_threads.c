@@ -19,7 +19,7 @@
 
 #include "util.h"
 
-enum { PATIENCE_SEC = 5 };
+enum { PATIENCE_SEC = 30 };
 
 struct job {
 	void (*run)(void *arg);

@@ -13,8 +13,8 @@ sanitized=$(nm "$FUSE4FS" 2>/dev/null | grep -cE '__(asan|tsan)_init')
 
 # Writes as long as it takes the server to confine itself, which is after the mount is there.
 await_attempts() {
-	date >"$mnt/file" && sync -f "$mnt/file" || fail "writing in the sandbox"
-	for _ in $(seq 100); do
+	for _ in $(seq 600); do
+		date >"$mnt/file" && sync "$mnt/file" || fail "writing in the sandbox"
 		grep -q '^end$' "$log" 2>/dev/null && return 0
 		sleep 0.1
 	done

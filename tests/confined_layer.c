@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "monitor_int.h"
 #include "server_layer.h"
 #include "transport/blkdev.h"
 
@@ -174,15 +176,15 @@ static void try_all(struct confined *c)
 }
 
 /*
- * Many orders to write back (enum request_kind in monitor.c), and no help with any of them until
+ * Many orders to write back, and no help with any of them until
  * somebody lets us go on.
  */
 static void flood(void)
 {
-	const struct { int kind, arg; char text[8]; } request = { .kind = 2 };
+	const struct request request = { .kind = SYNC };
 
 	for (int i = 0; i < 100; i++)
-		if (send(monitor_fd, &request, sizeof(request), MSG_NOSIGNAL) < 0)
+		if (send(monitor_fd, &request, offsetof(struct request, text), MSG_NOSIGNAL) < 0)
 			break;
 	raise(SIGSTOP);
 }

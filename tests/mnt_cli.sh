@@ -51,8 +51,8 @@ img 32M -t ext4
 mountpoint -q "$mnt" || fail "not mounted on return"
 mkdir "$scratch/second"
 timeout 20 "$FUSE4FS" -o lock=fail "$image" "$scratch/second" 2>"$scratch/err" && fail "mounted twice"
-pid=$(pgrep -f -- "$image" | head -n 1)
-grep -q "$pid" "$scratch/err" || { cat "$scratch/err" >&2; fail "who holds the image ($pid) is not said"; }
+pid=$("$FUSE4FS" --status "$mnt" | sed -n 's/^pid  *//p')
+[ "$pid" ] && grep -q "$pid" "$scratch/err" || { cat "$scratch/err" >&2; fail "who holds the image ($pid) is not said"; }
 loop=$(losetup -f --show "$image") || fail "losetup"
 timeout 20 "$FUSE4FS" -o lock=fail "$loop" "$scratch/second" 2>"$scratch/err" && fail "mounted twice, by a loop device"
 losetup -d "$loop"
@@ -60,7 +60,7 @@ grep -q "by process" "$scratch/err" || { cat "$scratch/err" >&2; fail "who holds
 "$FUSE4FS" --status "$mnt" | grep -q "$image" || fail "--status"
 "$FUSE4FS" --status --json "$mnt" | python3 -m json.tool >/dev/null || fail "--status --json"
 "$FUSE4FS" -u "$mnt" || fail "-u"
-pgrep -f -- "$image" >/dev/null && fail "the server is still there after -u"
+pgrep -f -- "fuse4fs $image $mnt" >/dev/null && fail "the server is still there after -u"
 clean_image
 [ ${#mnt} -ge 64 ] || dumpe2fs -h "$image" 2>/dev/null | grep -q "^Last mounted on: *$mnt$" ||
 	fail "the superblock does not say where it was mounted"

@@ -9,7 +9,7 @@ size=$((64 << 20))
 export_it() { # [OPTIONS]
 	"$FUSE4FS" -f --export-device ${1:+-o "$1"} "$image" "$mnt" >"$scratch/server.log" 2>&1 &
 	server=$!
-	for _ in $(seq 400); do
+	for _ in $(seq 1200); do
 		mountpoint -q "$mnt" && return 0
 		kill -0 "$server" 2>/dev/null || break
 		sleep 0.05

@@ -135,10 +135,11 @@ mountpoint -q "$mnt" && fail "mounted without a passphrase"
 mkfifo "$scratch/fifo"
 exec 8<>"$scratch/fifo"
 "$FUSE4FS" "$image" "$mnt" <"$scratch/fifo" 2>/dev/null 8<&- &
-for _ in $(seq 200); do
+for _ in $(seq 1200); do
 	asks=$(cat "/proc/$!/task/$!/children") && [ "$asks" ] && break
 	sleep 0.05
 done
+[ "$asks" ] || fail "no process that asks for a passphrase"
 kill $!
 wait $!
 for _ in $(seq 600); do [ -e "/proc/${asks% }" ] || break; sleep 0.05; done

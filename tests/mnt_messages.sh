@@ -113,7 +113,7 @@ python3 -I - "$1/log" <<'P' &
 import os, socket, sys
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 s.bind("/dev/log")
-s.settimeout(20)
+s.settimeout(60)
 with open(sys.argv[1], "w", buffering=1) as log:
     while True:
         line = s.recv(4096).decode()

@@ -37,7 +37,7 @@ case_alive() { # the block while it is mounted; the kernel, e2fsck and we oursel
 	begin alive
 	serve
 	[ "$(mmp node_name)" = "$(uname -n)" ] && [ "$(mmp device_name)" = img ] || fail "who: $(mmp node_name) $(mmp device_name)"
-	[ "$(mmp check_interval)" = 5 ] || fail "check interval $(mmp check_interval)"
+	await 60 eval '[ "$(mmp check_interval)" = 5 ]' || fail "check interval $(mmp check_interval)"
 	next_update
 	"$FUSE4FS" -f -o ro,lock=none "$image" "$kmnt" >"$scratch/ro" 2>&1 &
 	await 60 mountpoint -q "$kmnt" || fail "no mount with ro: $(cat "$scratch/ro")"
@@ -90,9 +90,9 @@ case_killed() { # the owner is dead: waited for, then taken over
 	wait "$server" 2>/dev/null
 	umount "$mnt" 2>/dev/null || umount -l "$mnt"
 	start=$SECONDS
-	timeout 60 "$FUSE4FS" "$image" "$mnt" >"$scratch/out" 2>&1 || { cat "$scratch/out" >&2; fail "no mount after a crash"; }
+	timeout 180 "$FUSE4FS" "$image" "$mnt" >"$scratch/out" 2>&1 || { cat "$scratch/out" >&2; fail "no mount after a crash"; }
 	[ $((SECONDS - start)) -ge 20 ] || fail "waited only $((SECONDS - start)) s"
-	grep -q 'waiting up to 22 s' "$scratch/out" || fail "waits without a word"
+	grep -Eq 'waiting up to [2-9][0-9] s' "$scratch/out" || fail "waits without a word"
 	grep -q kept "$mnt/file" || fail "lost"
 	umount "$mnt"
 	await 60 clean_block || fail "not clean: $(mmp sequence)"

@@ -346,6 +346,8 @@ serve
 mkdir "$mnt/later" && echo text >"$mnt/later/file"
 chown 1:1 "$mnt/later/file"
 sleep 9
+written() { "$FUSE4FS" --status --json "$mnt" | grep -q '"running_blocks": 0,'; }
+await 60 written || fail "what nobody synced is not written"
 kill -9 "$server"
 { wait "$server"; } 2>/dev/null
 umount -l "$mnt"

@@ -12,7 +12,7 @@ sort -c <(sed -n '/^static const struct call calls/,/^}/s/.*{ "\([^"]*\)", .*/\1
 img 64M -t ext4
 serve sandbox=require
 # The mount is there a moment before the server confines itself.
-for _ in $(seq 100); do
+for _ in $(seq 600); do
 	status=$("$FUSE4FS" --status --json "$mnt") || fail "--status"
 	! grep -qF '"seccomp": "yes"' <<<"$status" || break
 	sleep 0.1
@@ -46,12 +46,15 @@ flooded() {
 	writer=$!
 	for _ in $(seq 600); do grep -q '^State:.T' "/proc/$server/status" && break; sleep 0.1; done
 	grep -q '^State:.T' "/proc/$server/status" || fail "the server did not stop"
+	# While the server stands still, who writes back waits for it.
+	monitor=$(pgrep -P "$server")
+	await 60 eval 'pgrep -P "$monitor" >/dev/null' || fail "nothing writes back"
 	sleep 0.5
-	n=$(pgrep -c -P "$(pgrep -P "$server")")
+	n=$(pgrep -c -P "$monitor")
 	kill -CONT "$server"
 	wait $writer
 	# Who writes back has the mount open.
-	for _ in $(seq 600); do pgrep -P "$(pgrep -P "$server")" >/dev/null || break; sleep 0.1; done
+	for _ in $(seq 600); do pgrep -P "$monitor" >/dev/null || break; sleep 0.1; done
 	[ "$n" -le 1 ] || fail "the monitor has $n processes that write back"
 	unserve
 }

@@ -9,7 +9,7 @@ need_fuse; need_sshd; need mke2fs e2fsck diff
 config=$scratch/config
 conf() { sshd_config "$@" >"$config"; }
 server_gone() {
-	for _ in $(seq 300); do
+	for _ in $(seq 900); do
 		pgrep -f -- "fuse4fs .*$scratch/" >/dev/null || return 0
 		sleep 0.1
 	done

@@ -7,7 +7,7 @@
 need_fuse; need_sshd; need mke2fs e2fsck
 config=$scratch/config
 server_gone() {
-	for _ in $(seq 300); do
+	for _ in $(seq 900); do
 		pgrep -f -- "fuse4fs .*$scratch/" >/dev/null || return 0
 		sleep 0.1
 	done
@@ -24,7 +24,7 @@ for kind in password kbdint; do
 	sshd_up s "$kind=open sesame"
 	net_up s "${sshd_port[s]}"
 	sshd_config s "PubkeyAuthentication no" | sed "/IdentityFile/d; s|known_hosts|new_$kind|" >"$config"
-	typed 0 1 "$FUSE4FS" -o "ssh_config=$config,deadline=1" "s:$image" "$mnt" <<-END
+	typed 0 1 "$FUSE4FS" -o "ssh_config=$config" "s:$image" "$mnt" <<-END
 		ED25519 SHA256:[^?]*[?] .yes/no
 		yes
 		assword:
@@ -49,6 +49,8 @@ for kind in password kbdint; do
 	# ssh(1) asks once, however many channels there are, and sends no empty passwords.
 	sshd_config s "PubkeyAuthentication no" "PreferredAuthentications ${kind/#kbdint/keyboard-interactive}" |
 		sed "/IdentityFile/d" >"$scratch/config-ssh"
+	# What sshd says of a login it says after its answer.
+	await 60 eval '[ -z "$(sshd_servers s)" ]' || fail "$kind: sessions stay"
 	: >"$sshd_dir/s/log"
 	typed 0 1 "$FUSE4FS" -o "ssh_command=ssh -F $scratch/config-ssh" "s:$image" "$mnt" <<-END
 		assword:
@@ -93,12 +95,15 @@ fi
 
 # A server that cannot fsync.
 if command -v rclone >/dev/null; then
-	port=$(free_port)
-	rclone serve sftp --addr "127.0.0.1:$port" --authorized-keys "$sshd_dir/authorized" \
-		--key "$sshd_dir/host" "$scratch" >"$scratch/rclone.log" 2>&1 &
-	rclone=$!
-	sshd_pid[rclone]=$rclone	# ended with the rest
-	wait_port "$port" $rclone || fail "rclone does not start"
+	for _ in 1 2 3 4 5; do
+		port=$(free_port)
+		rclone serve sftp --addr "127.0.0.1:$port" --authorized-keys "$sshd_dir/authorized" \
+			--key "$sshd_dir/host" "$scratch" >"$scratch/rclone.log" 2>&1 &
+		rclone=$!
+		sshd_pid[rclone]=$rclone	# ended with the rest
+		wait_port "$port" $rclone && ! ended $rclone && break
+	done
+	ended $rclone && fail "rclone does not start"
 	echo "[127.0.0.1]:$port $(cut -d' ' -f1,2 "$sshd_dir/host.pub")" >"$scratch/known_rclone"
 	options="port=$port,identity=$sshd_key,UserKnownHostsFile=$scratch/known_rclone,ssh_config=none"
 	timeout 60 "$FUSE4FS" -o "$options" 127.0.0.1:/img "$mnt" >"$scratch/out" 2>&1 &&
@@ -110,6 +115,8 @@ if command -v rclone >/dev/null; then
 	ls "$mnt/lost+found" >/dev/null || fail "ls"
 	umount "$mnt"; server_gone
 	kill $rclone
+	wait $rclone
+	unset "sshd_pid[rclone]"
 	clean_image
 fi
 exit 0

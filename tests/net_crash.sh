@@ -40,7 +40,7 @@ keep_failure() { # WHAT
 	fail "$name, $1 after $cuts accidents of seed $seed; $kept has image and log for crash_replay -e"
 }
 attach() { # OPTIONS
-	"$FUSE4FS" -f -o "deadline=2,commit=1,$1${FUSE4FS_LUKS:+,keyfile=$key}" "s:$image" "$mnt" >"$scratch/server.log" 2>&1 &
+	"$FUSE4FS" -f -o "deadline=15,commit=1,$1${FUSE4FS_LUKS:+,keyfile=$key}" "s:$image" "$mnt" >"$scratch/server.log" 2>&1 &
 	server=$!
 	for _ in $(seq 1200); do
 		mountpoint -q "$mnt" && return 0
@@ -62,10 +62,17 @@ cut_net() {
 	await 60 eval 'ended $old || [ "$(again)" != "$before" ]'
 	[ "$(again)" = "$before" ] || late=1
 }
+power_off() { # AND-PIDS: what has not ended may be writing still
+	local gone
+	gone="$(pgrep -P "$server") $*"
+	# shellcheck disable=SC2086 # numbers
+	kill -9 $gone
+	# shellcheck disable=SC2086
+	await 60 ended $gone || keep_failure "what was killed does not end"
+}
 cut_power() {
 	: >"$down"
-	pkill -9 -P "$server" -f .
-	sleep 0.05
+	power_off
 	settle
 	rm "$down"
 }
@@ -74,7 +81,7 @@ cut_power() {
 end_net() {
 	# shellcheck disable=SC2086 # numbers
 	await 60 ended $old || keep_failure "a server without a connection does not end"
-	[ -z "$late" ] || sleep 7
+	[ -z "$late" ] || sleep 15
 	old=$(sftp_servers s)
 	kill -9 "$server"
 	# shellcheck disable=SC2086
@@ -83,9 +90,7 @@ end_net() {
 }
 end_power() {
 	: >"$down"
-	# shellcheck disable=SC2046 # numbers
-	kill -9 $(pgrep -P "$server") "$server"
-	sleep 0.2
+	power_off "$server"
 	settle
 	rm "$down"
 }

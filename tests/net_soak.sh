@@ -37,12 +37,12 @@ detach() {
 
 img 192M -t ext4
 attach
+end=$((SECONDS + seconds))
 python3 "$oracle" load "$mnt" "$seed" "$scratch/oracle" "$seconds" 1 0.05 2>"$scratch/load.err" &
 load=$!
 python3 "$top_tests/worker.py" "$mnt" "$seed" "$seconds" 0.02 >"$scratch/worker.out" 2>&1 &
 worker=$!
 cuts=0
-end=$((SECONDS + seconds))
 while [ $((SECONDS + every)) -le $end ]; do
 	sleep "$every"
 	before=$(status reconnects)

@@ -104,7 +104,7 @@ printf 'Match user %s host s\n  Port %s\nHost *\n  Port 9\n' "$sshd_user" "${ssh
 works "Include and Match" -F "$scratch/config2" -u "$sshd_user" s
 refused "no such file" 'ssh_config=' -F "$scratch/nowhere" s
 refused "nobody listens" 'cannot connect.*refused' -F "$config" -p 1 s
-refused "no such host" 'not known|resolution' -F "$config" nowhere.invalid
+RES_OPTIONS="timeout:2 attempts:1" refused "no such host" 'not known|resolution' -F "$config" nowhere.invalid
 
 # Ciphers: ours where the user says nothing. The server's log names them.
 sshd_kill s

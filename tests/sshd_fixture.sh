@@ -51,7 +51,7 @@ free_port() {
 
 # wait_port PORT PID: until somebody listens; fails when PID is gone.
 wait_port() {
-	for _ in $(seq 200); do
+	for _ in $(seq 1200); do
 		(: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return 0
 		kill -0 "$2" 2>/dev/null || return 1
 		sleep 0.05

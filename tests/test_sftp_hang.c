@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -302,6 +303,30 @@ static void an_answer_that_trickles_in_fails(void **state)
 	assert_given_up(rig_of(state), "--trickle=200", read_some);
 }
 
+/* This process is stopped for longer than the deadline; answers have come meanwhile. */
+static void our_own_standstill_is_not_the_servers(void **state)
+{
+	struct sftp_rig *rig = rig_of(state);
+	const pid_t us = getpid();
+	int status;
+	pid_t pid;
+
+	rig->opt.deadline_s = 5;
+	rig_serve(rig, "--delay=100", NULL);
+	assert_int_equal(rig_open(rig), 0);
+	pid = fork();
+	if (pid == 0) {
+		usleep(500 * 1000);
+		kill(us, SIGSTOP);
+		sleep(8);
+		kill(us, SIGCONT);
+		_exit(0);
+	}
+	for (uint64_t i = 0; waitpid(pid, &status, WNOHANG) == 0; i++)
+		assert_int_equal(blkdev_read(rig->dev, bytes, 512, i * 65536 % SIZE), 0);
+	assert_int_equal(rig_status(rig).reconnects, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -326,6 +351,8 @@ int main(void)
 						rig_teardown),
 		cmocka_unit_test_setup_teardown(slivers_of_guarded_writes_do_not_stop_writers,
 						setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(our_own_standstill_is_not_the_servers, setup,
+						rig_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,7 +19,7 @@ enum {
 	BACKOFF_MIN_MS = 200,
 	BACKOFF_MAX_MS = 10000,
 	SLEPT_MS = 2000,	/* a jump of the clock that is a sleep */
-	CLOSE_MS = 3000,
+	CLOSE_MS = 10000,
 	PATIENCE_MAX = 5,
 };
 
@@ -237,14 +237,23 @@ static int64_t attempt_end(const struct sftp_dev *dev)
 	return end;
 }
 
+static bool is_over(const struct sftp_dev *dev, int64_t now, int64_t end)
+{
+	return now >= end || (dev->in_flight && now - dev->heard_ms >= dev->deadline_ms);
+}
+
 static int wait_until(struct sftp_dev *dev, const bool *done, int64_t end)
 {
+	bool late = false;
+
 	while (!*done) {
 		int64_t now = boot_ms();
 		int err;
 
-		if (now >= end || (dev->in_flight && now - dev->heard_ms >= dev->deadline_ms))
+		/* It may be this thread that stood still: what has come meanwhile is heard first. */
+		if (is_over(dev, now, end) && late)
 			return -ETIMEDOUT;
+		late = is_over(dev, now, end);
 		/* lockfile_drop() talks while closing, within CLOSE_MS. */
 		if (is_closing(dev) && end - now > CLOSE_MS)
 			return -ECANCELED;
@@ -491,6 +500,12 @@ static int serve(struct sftp_dev *dev)
 {
 	int64_t guard_wait = guard_run(dev), wait = keep_time(dev);
 
+	if (wait == -ETIMEDOUT || wait == -ETIME) {
+		/* As in wait_until(). */
+		int err = link_step(dev, 0);
+
+		wait = err ? err : keep_time(dev);
+	}
 	if (wait < 0)
 		return (int)wait;
 	mutex_lock(&dev->lock);

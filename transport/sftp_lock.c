@@ -69,6 +69,21 @@ static int remove_lock(struct sftp_dev *dev)
 	return remove_path(dev, dev->lock_path);
 }
 
+/* *ret_len: bytes of a line. Losses are returned. */
+static int read_handle(struct sftp_dev *dev, const struct sftp_handle *h, char *text, int *ret_len)
+{
+	struct ctl ctl;
+	int err = req_peek(dev, 0, h, 0, text, LOCK_LINE_MAX, &ctl);
+
+	if (!err)
+		err = link_wait(dev, &ctl);
+	if (err)
+		return err;
+	*ret_len = ctl.err ? 0 : (int)ctl.got;
+	text[MAX(0, *ret_len - (*ret_len == LOCK_LINE_MAX))] = '\0';
+	return 0;
+}
+
 /* Losses are returned; *ret_len < 0: LOCK_NONE, or it may be there and cannot be read. */
 static int read_path(struct sftp_dev *dev, const char *path, char *text, int *ret_len)
 {
@@ -85,14 +100,8 @@ static int read_path(struct sftp_dev *dev, const char *path, char *text, int *re
 	if (ctl.err || ctl.reply.type != SSH_FXP_HANDLE)
 		return 0;
 	h = ctl.reply.handle;
-	err = req_peek(dev, 0, &h, 0, text, LOCK_LINE_MAX, &ctl);
-	if (!err)
-		err = link_wait(dev, &ctl);
-	if (err)
-		return err;
-	*ret_len = ctl.err ? 0 : (int)ctl.got;
-	text[MAX(0, *ret_len - (*ret_len == LOCK_LINE_MAX))] = '\0';
-	return close_handle(dev, &h);
+	err = read_handle(dev, &h, text, ret_len);
+	return err ? err : close_handle(dev, &h);
 }
 
 static int read_lock(struct sftp_dev *dev, char *text, int *ret_len)
@@ -453,7 +462,6 @@ static int take_again(struct sftp_dev *dev)
 {
 	char text[LOCK_LINE_MAX];
 	int64_t start = boot_ms();
-	struct owner o;
 	struct ctl ctl;
 	int err, len;
 
@@ -472,9 +480,7 @@ static int take_again(struct sftp_dev *dev)
 	}
 	if (len == LOCK_HIDDEN)
 		return link_explain(dev, -EIO, "the lock file cannot be read");
-	/* Without a name in it, it is ours: its bytes were never synced, and a server that
-	 * crashed may have kept the file alone. Whoever takes it over looks again. */
-	if (owner_parse(text, &o) && strcmp(o.id, dev->lock_id) != 0)
+	if (lockfile_is_others(dev, text))
 		return link_explain(dev, -ESTALE, "the lock file is not ours any more");
 	err = open_lock(dev, SSH_FXF_READ | SSH_FXF_WRITE, &ctl);
 	if (err)
@@ -482,6 +488,12 @@ static int take_again(struct sftp_dev *dev)
 	if (ctl.err || ctl.reply.type != SSH_FXP_HANDLE)
 		return link_explain(dev, -EIO, "the lock file cannot be opened again");
 	dev->lock_handle = ctl.reply.handle;
+	/* Another one may have that name since it was read. */
+	err = read_handle(dev, &dev->lock_handle, text, &len);
+	if (err)
+		return err;
+	if (lockfile_is_others(dev, text))
+		return link_explain(dev, -ESTALE, "the lock file is not ours any more");
 	dev->lock_ok_ms = start;
 	set_locked(dev, true);
 	return lockfile_beat(dev);
@@ -531,7 +543,8 @@ bool lockfile_is_others(const struct sftp_dev *dev, const char *text)
 {
 	struct owner o;
 
-	/* Bytes that make no sense may be half a line of ours. */
+	/* Bytes that make no sense may be half a line of ours, or were never synced: a server that
+	 * crashed may have kept the file alone. Whoever takes it over looks again. */
 	return owner_parse(text, &o) && strcmp(o.id, dev->lock_id) != 0;
 }
 

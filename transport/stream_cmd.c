@@ -3,8 +3,8 @@
  * Children behind socket pairs.
  *
  * A child that ends is a channel that closes; the last one takes the stream with it. A child
- * is killed by drop() and reaped there; one that cannot die (its disk hangs) stays a zombie
- * of this process for a while instead of holding up the thread.
+ * is killed by drop() and reaped there; one that cannot die yet (its disk hangs) is reaped by
+ * a later drop() instead of holding up the thread.
  *
  * The first child alone may ask the user. The others are started when it has spoken, which is
  * when its login is done, without a terminal and told not to ask: four prompts at once could
@@ -32,6 +32,7 @@ enum {
 	READS_PER_PUMP = 4,	/* of one channel, so that the others have their turn */
 	REAP_TRIES = 100,	/* milliseconds */
 	WHY_LEN = 256,
+	MAX_LEFT = 4 * STREAM_MAX_CHANNELS,
 };
 
 struct child {
@@ -51,6 +52,7 @@ struct stream_cmd {
 	struct child children[STREAM_MAX_CHANNELS];
 	unsigned count;		/* given to start(); 0: DOWN */
 	unsigned started;	/* of these; a child that ended counts */
+	pid_t left[MAX_LEFT];	/* killed, not reaped yet; 0: none */
 	char why[WHY_LEN];	/* last line a child wrote, or what we know ourselves */
 	uint8_t buf[READ_LEN];
 };
@@ -164,19 +166,38 @@ static int start_child(struct stream_cmd *cmd, struct child *child, bool quiet)
 	return err;
 }
 
-static void reap(struct child *child)
+static void reap_left(struct stream_cmd *cmd)
+{
+	for (unsigned i = 0; i < MAX_LEFT; i++)
+		if (cmd->left[i] && waitpid(cmd->left[i], NULL, WNOHANG) != 0)
+			cmd->left[i] = 0;
+}
+
+/* With more than there is room for, one stays a zombie. */
+static void leave(struct stream_cmd *cmd, pid_t pid)
+{
+	unsigned i = 0;
+
+	while (i < MAX_LEFT - 1 && cmd->left[i])
+		i++;
+	cmd->left[i] = pid;
+}
+
+static void reap(struct stream_cmd *cmd, struct child *child)
 {
 	const struct timespec ms = { .tv_nsec = 1000000 };
+	pid_t pid = child->pid;
 
-	if (!child->pid)
+	child->pid = 0;
+	if (!pid)
 		return;
-	kill(child->pid, SIGKILL);
+	kill(pid, SIGKILL);
 	for (int i = 0; i < REAP_TRIES; i++) {
-		if (waitpid(child->pid, NULL, WNOHANG) != 0)
-			break;
+		if (waitpid(pid, NULL, WNOHANG) != 0)
+			return;
 		nanosleep(&ms, NULL);
 	}
-	child->pid = 0;
+	leave(cmd, pid);
 }
 
 static void cmd_drop(struct stream *s)
@@ -189,8 +210,9 @@ static void cmd_drop(struct stream *s)
 		if (cmd->children[i].pid)
 			kill(cmd->children[i].pid, SIGKILL);
 	}
+	reap_left(cmd);
 	for (unsigned i = 0; i < cmd->count; i++)
-		reap(&cmd->children[i]);
+		reap(cmd, &cmd->children[i]);
 	cmd->count = cmd->started = 0;
 }
 
