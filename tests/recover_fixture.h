@@ -75,10 +75,19 @@ static void mask_super(uint8_t *image)
 	sb->s_kbytes_written = 0;
 }
 
+/* For whoever looks into a failure: in the build folder. */
+static void keep_image(const char *path)
+{
+	const char *dir = getenv("BUILDDIR"), *name = strrchr(path, '/');
+
+	if (image_run("cp --sparse=always %s %s/tests/kept-%s", path, dir ? dir : ".", name + 1) == 0)
+		fprintf(stderr, "kept: tests/kept-%s\n", name + 1);
+}
+
 __attribute__((unused))
 static void assert_same(const char *path_a, const char *path_b)
 {
-	size_t len_a, len_b, differ = 0;
+	size_t len_a, len_b, differ = 0, shown = 0;
 	uint8_t *a = read_all(path_a, &len_a), *b = read_all(path_b, &len_b);
 
 	assert_int_equal(len_a, len_b);
@@ -87,11 +96,17 @@ static void assert_same(const char *path_a, const char *path_b)
 	for (size_t off = 0; off < len_a; off += 512) {
 		if (memcmp(a + off, b + off, MIN((size_t)512, len_a - off)) == 0)
 			continue;
-		if (differ++ < 8)
-			fprintf(stderr, "differs at byte %zu\n", off);
+		differ++;
+		for (size_t i = off; i < MIN(off + 512, len_a) && shown < 32; i++)
+			if (a[i] != b[i] && shown++ < 32)
+				fprintf(stderr, "byte %zu: ours 0x%02x, theirs 0x%02x\n", i, a[i], b[i]);
 	}
 	free(a);
 	free(b);
+	if (differ) {
+		keep_image(path_a);
+		keep_image(path_b);
+	}
 	assert_int_equal(differ, 0);
 }
 
