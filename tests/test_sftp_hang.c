@@ -63,14 +63,14 @@ static void leave_late_writes(struct sftp_rig *rig)
 	rig_await_halt();
 	rig_signal(rig, SIGKILL);
 	assert_int_equal(blkdev_flush(rig->dev), 0);
-	assert_int_equal(rig_status(rig).reconnects, 1);
+	assert_true(rig_status(rig).reconnects >= 1);
 }
 
 /* To read them again takes longer than the lock's lease, which is four deadlines. */
 static void a_slow_look_for_late_writes_stops_nothing(void **state)
 {
 	struct sftp_rig *rig = rig_of(state);
-	uint64_t start;
+	uint64_t start, before;
 
 	rig->opt.buffer_len = 32 * MIB;
 	rig->opt.channels = 1;
@@ -79,13 +79,16 @@ static void a_slow_look_for_late_writes_stops_nothing(void **state)
 	assert_int_equal(rig_open(rig), 0);
 	leave_late_writes(rig);
 	for (int i = 0; i < 20; i++) {
+		before = rig_status(rig).reconnects;
 		start = rig_now_us();
 		assert_int_equal(blkdev_write(rig->dev, bytes, 512, 7 * MIB), 0);
 		assert_int_equal(blkdev_flush(rig->dev), 0);
-		assert_true(seconds_since(start) < 10);
+		/* A busy machine may be silent for a deadline; that is a loss, and takes longer. */
+		assert_true(seconds_since(start) < 10 || rig_status(rig).reconnects != before);
 		usleep(300 * 1000);
 	}
-	assert_int_equal(rig_status(rig).reconnects, 1);
+	assert_false(rig_noted(rig, "not renewed in time"));
+	assert_false(rig_noted(rig, "owes an answer"));
 }
 
 static void nobody_waits_for_a_last_look_without_a_connection(void **state)
@@ -140,7 +143,7 @@ static void *nibble(void *arg)
 	struct sftp_rig *rig = arg;
 	uint8_t buf[512];
 
-	for (int i = 0; i < 100 && rig_status(rig).reconnects == 0; i++) {
+	for (int i = 0; i < 300 && rig_status(rig).reconnects == 0; i++) {
 		blkdev_read(rig->dev, buf, sizeof(buf), (uint64_t)(i * 37 % 61) * REGION);
 		usleep(200 * 1000);
 	}
@@ -165,8 +168,8 @@ static void one_server_process_that_stops_is_noticed(void **state)
 	start = rig_now_us();
 	assert_int_equal(pthread_create(&thread, NULL, nibble, rig), 0);
 	assert_int_equal(blkdev_read(rig->dev, buf, SIZE, 0), 0);
-	/* The nibbles end after 20 s, and then it would be noticed. */
-	assert_true(seconds_since(start) < 19);
+	/* The nibbles end after 60 s, and then it would be noticed. */
+	assert_true(seconds_since(start) < 50);
 	assert_true(rig_status(rig).reconnects > 0);
 	pthread_join(thread, NULL);
 	free(buf);
@@ -178,7 +181,7 @@ static void *trickle(void *arg)
 
 	for (int i = 0; i < 60 && rig_status(rig).reconnects == 0; i++) {
 		blkdev_write(rig->dev, bytes, 512, (uint64_t)i * REGION);
-		usleep(200 * 1000);
+		usleep(700 * 1000);
 	}
 	return NULL;
 }
@@ -196,7 +199,7 @@ static void sending_is_no_sign_of_life(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, trickle, rig), 0);
 	assert_int_equal(blkdev_write(rig->dev, bytes, 512, MIB), 0);
 	assert_int_equal(blkdev_flush(rig->dev), 0);
-	assert_true(seconds_since(start) < 11);	/* the trickle ends after 12 s */
+	assert_true(seconds_since(start) < 36);	/* the trickle ends after 42 s */
 	pthread_join(thread, NULL);
 }
 
@@ -254,6 +257,8 @@ static void after_the_timeout_everything_fails(void **state)
 	assert_int_equal(rename(moved, rig->image), 0);
 	usleep(300000);
 	assert_int_equal(blkdev_read(rig->dev, bytes, 4096, 0), -EIO);
+	for (int i = 0; i < 3000 && rig_signal(rig, 0); i++)
+		usleep(10 * 1000);
 	assert_int_equal(rig_signal(rig, 0), 0);
 	assert_int_equal(rig_status(rig).state, SFTP_FAILED);
 	start = rig_now_us();
