@@ -63,6 +63,7 @@ struct fs_options {
 	bool sync, dirsync;
 	unsigned commit_sec;	/* 0: 5 */
 	unsigned idle_ms;	/* commit so long after the last handle; 0: 1000, or FS_NEVER_IDLE */
+	unsigned checkpoint_ms;	/* so long after the last commit; 0: 5000, or FS_NEVER_IDLE */
 	size_t cache_bytes;	/* 0: 32 MiB */
 	const char *device_name;/* for messages */
 	const char *mountpoint;	/* absolute, for the superblock; or NULL. Only during fs_open */

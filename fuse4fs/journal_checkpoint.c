@@ -18,7 +18,7 @@
 #include "journal_int.h"
 #include "thread.h"
 
-enum { IDLE_SEC = 5, RETRY_MS = 100 };
+enum { IDLE_MS = 5000, RETRY_MS = 100 };
 
 /* A block of a pass. */
 struct work {
@@ -205,13 +205,19 @@ static bool crowded(const struct journal *j)
 
 static bool is_due(const struct journal *j, struct timespec *ret_until)
 {
+	const unsigned ms = j->fs->opt.checkpoint_ms ? j->fs->opt.checkpoint_ms : IDLE_MS;
 	struct timespec now;
 
 	if (j->want_pass || crowded(j))
 		return true;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	*ret_until = j->last_commit;
-	ret_until->tv_sec += IDLE_SEC;
+	ret_until->tv_sec += ms / 1000;
+	ret_until->tv_nsec += ms % 1000 * 1000000L;
+	if (ret_until->tv_nsec >= 1000000000) {
+		ret_until->tv_sec++;
+		ret_until->tv_nsec -= 1000000000;
+	}
 	return now.tv_sec > ret_until->tv_sec ||
 	       (now.tv_sec == ret_until->tv_sec && now.tv_nsec >= ret_until->tv_nsec);
 }

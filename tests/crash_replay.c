@@ -14,8 +14,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <mntent.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +27,7 @@
 #include "crash_judge.h"
 #include "iomgr.h"
 #include "jbd2_format.h"
+#include "own_mounts.h"
 #include "recover_int.h"
 #include "transport/file.h"
 #include "unit_fork.h"
@@ -303,38 +302,6 @@ static int replay(struct replay *r)
 	return bad ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* Other tests' mounts (f4t-, see lib.sh) have copies here, too. Returns how many it detached. */
-static unsigned detach_others(const char *dir)
-{
-	const char *own = strstr(dir, "f4t-");
-	const size_t own_len = own ? (size_t)(own - dir) + strcspn(own, "/") : 0;
-	FILE *mounts = setmntent("/proc/self/mounts", "r");
-	const struct mntent *m;
-	unsigned n = 0;
-
-	if (!mounts)
-		return 0;
-	while ((m = getmntent(mounts)))
-		if (strstr(m->mnt_dir, "f4t-") &&
-		    (!own || strncmp(m->mnt_dir, dir, own_len)))
-			n += !umount2(m->mnt_dir, MNT_DETACH);
-	endmntent(mounts);
-	return n;
-}
-
-/*
- * Mounts of our own: a copy in somebody else's namespace would keep a file system alive when
- * we unmount it, and it would go on writing to an image that is another cut by then. They
- * also end with us, however that is.
- */
-static void leave_mounts(struct replay *r)
-{
-	if (r->kernel && (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)))
-		unit_die("no mounts of our own: %s", strerror(errno));
-	while (r->kernel && detach_others(r->dir))
-		;	/* a list that shrinks may be read with gaps */
-}
-
 static int usage(void)
 {
 	fprintf(stderr, "usage: crash_replay [-a | -n cuts | -c number] [-s seed] [-j jobs] [-K] base log dir\n"
@@ -367,7 +334,8 @@ int main(int argc, char **argv)
 	r.base_path = argv[optind];
 	r.log_path = argv[optind + 1];
 	r.dir = argv[optind + 2];
-	leave_mounts(&r);
+	if (r.kernel && own_mounts(r.dir))
+		unit_die("no mounts of our own: %s", strerror(errno));
 	r.base = map_base(r.base_path, &r.size);
 	crash_log_load(&r.log, r.log_path);
 	open_base(&r);

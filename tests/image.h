@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "fs.h"
+#include "no_commits.h"
 #include "transport/blkdev.h"
 #include "transport/file.h"
 
@@ -81,6 +82,17 @@ static void image_make(struct image *img, uint64_t size, const char *mke2fs_args
 	assert_int_equal(image_run("mke2fs -q -F %s %s", mke2fs_args, img->path), 0);
 	img->opt.log = image_log;
 	img->opt.log_arg = img;
+}
+
+/* Opened, it changes only when it is told to: a copy made meanwhile is of one instant. */
+__attribute__((unused))
+static void image_keep_still(struct image *img)
+{
+	const struct fs_options still = { NO_WRITES };
+
+	img->opt.commit_sec = still.commit_sec;
+	img->opt.idle_ms = still.idle_ms;
+	img->opt.checkpoint_ms = still.checkpoint_ms;
 }
 
 /* What fs_open returns; img->why has its sentence. */

@@ -39,7 +39,9 @@ bool rig_init(struct sftp_rig *rig, uint64_t size);
 void rig_fini(struct sftp_rig *rig);
 /* tests/tool_sftpd with these arguments, NULL at the end, instead of OpenSSH's server. */
 void rig_serve(struct sftp_rig *rig, ...) __attribute__((sentinel));
+/* With a deadline below 5 s one that stalls is tried again, without what it may have left. */
 int rig_open(struct sftp_rig *rig);
+int rig_open_once(struct sftp_rig *rig);
 void rig_close(struct sftp_rig *rig);
 /* Bytes of the image as the server's host sees them. */
 void rig_peek(struct sftp_rig *rig, void *buf, size_t len, uint64_t off);

@@ -156,6 +156,8 @@ static void storm(const char *variant, uint64_t size)
 		if (s[i].wrong)
 			fail_msg("%s: %s (%s)", variant, s[i].wrong, img.last_error);
 	}
+	/* While the commit thread releases blocks, their number is off. */
+	assert_int_equal(txn_commit_now(img.fs), 0);
 	assert_int_equal(fs_statfs(img.fs, &after), 0);
 	assert_int_equal(after.f_bfree, before.f_bfree);
 	assert_int_equal(image_close(&img), 0);
@@ -209,6 +211,7 @@ static void freed_blocks_wait_for_their_commit(void **state)
 	struct image img;
 
 	image_make(&img, 16 * MIB, "-t ext4 -b 1024 -m 0");
+	image_keep_still(&img);
 	image_open(&img);
 	assert_int_equal(balloc_reserve(img.fs, 9000, 8, true, &pblk, &len), 0);
 	assert_int_equal(commit_range(img.fs, pblk, len), 0);

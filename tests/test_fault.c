@@ -30,9 +30,9 @@
 #include "unit_fork.h"
 #include "unit_image.h"
 #include "unit_ops.h"
+#include "unit_variants.h"
 
 enum {
-	IMAGE_SIZE = 10 << 20,
 	MAX_FAULTS = 4000,	/* per operation: more means that it never gets through */
 	DENSE_FAULTS = 16,	/* every one up to here, then some */
 	CASE_SECONDS = 30,
@@ -41,24 +41,10 @@ enum {
 	DURABLE_LEN = 30 << 10,
 };
 
-static const struct variant {
-	const char *name, *args;
-	bool journal;
-} variants[] = {
-	{ "journal",
-	  "-t ext4 -b 1024 -m 0 -N 1024 -g 4096 -J size=2 -O metadata_csum,64bit,orphan_file,^inline_data", true },
-	{ "list",
-	  "-t ext4 -b 1024 -m 0 -N 1024 -g 4096 -J size=2 -O inline_data,^metadata_csum,^64bit,^orphan_file", true },
-	{ "bare",
-	  "-t ext4 -b 4096 -m 0 -N 1024 -g 4096 -O ^has_journal,metadata_csum,inline_data", false },
-	{ "ext2", "-t ext2 -b 1024 -m 0 -N 1024 -g 4096 -I 128", false },
-};
-
-static struct blkdev *images[ARRAY_LEN(variants)];
-static uint64_t journal_at[ARRAY_LEN(variants)];	/* byte its superblock starts at, or 0 */
+static uint64_t journal_at[UNIT_VARIANTS];	/* byte its superblock starts at, or 0 */
 
 struct fault_case {
-	const struct variant *v;
+	const struct unit_variant *v;
 	const struct unit_op *op;	/* NULL: none */
 	struct blkdev *image;		/* to be used up */
 	unsigned n;			/* the fault */
@@ -160,7 +146,7 @@ static void check_after_crash(const struct fault_case *c)
 static bool may_follow(void *arg, uint64_t off, uint64_t len)
 {
 	const struct fault_case *c = arg;
-	uint64_t journal = journal_at[c->v - variants];
+	uint64_t journal = journal_at[c->v - unit_variants];
 
 	if (off == SUPERBLOCK_OFFSET && len == SUPERBLOCK_SIZE)
 		return true;
@@ -171,7 +157,7 @@ static bool may_follow(void *arg, uint64_t off, uint64_t len)
 static void check_abort_recorded(struct fault_case *c, struct blkdev *dev)
 {
 	const struct jbd2_super *js = (void *)(dev_mem_data(c->image) +
-					       journal_at[c->v - variants]);
+					       journal_at[c->v - unit_variants]);
 
 	UNIT_CHECK(!dev_fault_strays(dev), "%llu writes after the abort",
 		   (unsigned long long)dev_fault_strays(dev));
@@ -190,7 +176,7 @@ static int write_case(void *arg)
 	bool fired;
 
 	UNIT_CHECK(!dev_fault_open(c->image, false, &dev), "memory");
-	fs = unit_fs_must_open(dev, &(struct fs_options){ .errors = c->errors, NO_COMMITS });
+	fs = unit_fs_must_open(dev, &(struct fs_options){ .errors = c->errors, NO_WRITES });
 	make_durable(fs);
 	dev_fault_watch(dev, may_follow, c);
 	dev_fault_arm(dev, DEV_FAULT_WRITE | DEV_FAULT_FLUSH, c->n, -EIO, c->forever);
@@ -298,7 +284,8 @@ static int sweep_job(void *arg, unsigned i)
 	unsigned v = i / unit_ops_len;
 	bool sparse = s->sparse && !unit_env("UNIT_FULL", 0);
 	struct fault_case c = {
-		.v = &variants[v], .op = &unit_ops[i % unit_ops_len], .image = images[v],
+		.v = &unit_variants[v], .op = &unit_ops[i % unit_ops_len],
+		.image = unit_variant_images[v],
 		.first = sparse ? 1 + i % 2 : 1, .step = sparse ? 2 : 1,
 		.forever = s->forever, .errors = s->errors,
 	};
@@ -311,7 +298,7 @@ static int sweep_job(void *arg, unsigned i)
 static void sweep_all(const struct sweep_arg *s)
 {
 	assert_int_equal(unit_fork_all(sweep_job, (void *)s,
-				       (unsigned)ARRAY_LEN(variants) * unit_ops_len), 0);
+				       UNIT_VARIANTS * unit_ops_len), 0);
 }
 
 static void test_failed_reads(void **state)
@@ -351,9 +338,9 @@ static struct blkdev *crashed_image(struct blkdev *image)
 
 static int open_job(void *arg, unsigned i)
 {
-	struct blkdev *image = crashed_image(images[i / 3]);
+	struct blkdev *image = crashed_image(unit_variant_images[i / 3]);
 	struct fault_case c = {
-		.v = &variants[i / 3], .image = image, .errors = FS_ERRORS_RO,
+		.v = &unit_variants[i / 3], .image = image, .errors = FS_ERRORS_RO,
 		.forever = i % 3 == 2, .first = 1, .step = 1,
 	};
 	int ret = sweep(i % 3 ? open_write_case : open_read_case, &c, "open");
@@ -365,7 +352,7 @@ static int open_job(void *arg, unsigned i)
 static void test_open(void **state)
 {
 	if (!getenv("UNIT_OP"))
-		assert_int_equal(unit_fork_all(open_job, NULL, 3 * (unsigned)ARRAY_LEN(variants)), 0);
+		assert_int_equal(unit_fork_all(open_job, NULL, 3 * UNIT_VARIANTS), 0);
 }
 
 /* errors=panic ends the process at the first damage, errors=remount-ro writing. */
@@ -393,7 +380,7 @@ static int policy_case(void *arg)
 static void test_policies(void **state)
 {
 	static const enum fs_errors survived[] = { FS_ERRORS_CONTINUE, FS_ERRORS_RO };
-	struct fault_case c = { .v = &variants[0], .image = images[0] };
+	struct fault_case c = { .v = &unit_variants[0], .image = unit_variant_images[0] };
 	int status;
 	pid_t pid;
 
@@ -410,25 +397,19 @@ static void test_policies(void **state)
 	assert_int_equal(WTERMSIG(status), SIGABRT);
 }
 
+/* The images, and where their journals are. */
 static int make_images(void **state)
 {
-	for (size_t i = 0; i < ARRAY_LEN(variants); i++) {
+	unit_variants_make(state);
+	for (size_t i = 0; i < UNIT_VARIANTS; i++) {
 		AUTOFREE char *blocks = NULL;
 
-		images[i] = unit_mkfs_populated(IMAGE_SIZE, variants[i].args);
-		if (!variants[i].journal)
+		if (!unit_variants[i].journal)
 			continue;
-		blocks = unit_debugfs_ask(images[i], "blocks <8>");
+		blocks = unit_debugfs_ask(unit_variant_images[i], "blocks <8>");
 		journal_at[i] = strtoull(blocks, NULL, 10) *
-			EXT2_BLOCK_SIZE(unit_super(images[i]));
+			EXT2_BLOCK_SIZE(unit_super(unit_variant_images[i]));
 	}
-	return 0;
-}
-
-static int free_images(void **state)
-{
-	for (size_t i = 0; i < ARRAY_LEN(variants); i++)
-		blkdev_close(images[i]);
 	return 0;
 }
 
@@ -443,5 +424,5 @@ int main(void)
 	};
 
 	cmocka_set_test_filter(getenv("UNIT_TEST"));
-	return cmocka_run_group_tests(tests, make_images, free_images);
+	return cmocka_run_group_tests(tests, make_images, unit_variants_free);
 }

@@ -114,6 +114,8 @@ static void storm(const char *variant)
 		if (s[i].wrong)
 			fail_msg("%s: %s (%s)", variant, s[i].wrong, img.last_error);
 	}
+	/* While the commit thread releases inodes, their number is off. */
+	assert_int_equal(txn_commit_now(img.fs), 0);
 	fs_statfs(img.fs, &after);
 	assert_int_equal(after.f_ffree, before.f_ffree);
 	inode_put(root);
@@ -139,6 +141,7 @@ static void all_inodes_can_be_used(void **state)
 	int ret;
 
 	image_make(&img, 64 * MIB, "-t ext4 -b 1024 -N 2048");
+	image_keep_still(&img);
 	image_open(&img);
 	assert_int_equal(inode_get(img.fs, EXT2_ROOT_INO, &root), 0);
 	fs_statfs(img.fs, &st);

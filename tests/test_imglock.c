@@ -26,6 +26,7 @@
 
 #include <cmocka.h>
 
+#include "own_mounts.h"
 #include "transport/imglock.h"
 
 enum { SIZE = 4 * 1024 * 1024 };
@@ -360,8 +361,7 @@ static void mount_loop(struct fixture *f, bool readonly)
 	char command[400];
 
 	snprintf(command, sizeof(command), "mke2fs -q -F -t ext4 '%s' >/dev/null 2>&1", f->path);
-	if (system(command) != 0 || unshare(CLONE_NEWNS) < 0 ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+	if (system(command) != 0 || own_mounts(f->dir))
 		skip();
 	attach_loop(f, readonly);
 	if (mount(f->loop_path, f->mnt, "ext4", readonly ? MS_RDONLY : 0, "") < 0)

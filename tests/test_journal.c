@@ -31,7 +31,7 @@ struct rig {
 
 static void rig_open(struct rig *r, uint64_t size, const char *mkfs)
 {
-	struct fs_options opt = { NO_COMMITS, .errors = FS_ERRORS_RO };
+	struct fs_options opt = { NO_WRITES, .errors = FS_ERRORS_RO };
 
 	r->mem = unit_mkfs(size, mkfs);
 	assert_int_equal(dev_fault_open(r->mem, false, &r->fault), 0);

@@ -147,7 +147,7 @@ static void a_handle_larger_than_the_log_is_refused(void **state)
 {
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
 		struct blkdev *dev = unit_mkfs(16 * MIB, kinds[i]);
-		struct fs *fs = unit_fs_must_open(dev, NULL);
+		struct fs *fs = unit_fs_must_open(dev, &(struct fs_options){ NO_WRITES });
 		uint64_t writes = dev->stats.writes;
 
 		assert_int_equal(dirty_many(fs, 3000, 1023, 1), -ENOSPC);

@@ -17,22 +17,13 @@
 
 #include <cmocka.h>
 
-#include "no_commits.h"
 #include "oom.h"
 #include "unit_fork.h"
 #include "unit_image.h"
 #include "unit_ops.h"
+#include "unit_variants.h"
 
-enum { IMAGE_SIZE = 10 << 20, MAX_ALLOCATIONS = 20000, CASE_SECONDS = 60, FIRED = 1, SYNCS = 3 };
-
-static const char *const variants[] = {
-	"-t ext4 -b 1024 -m 0 -N 1024 -g 4096 -J size=2 -O metadata_csum,64bit,orphan_file,^inline_data",
-	"-t ext4 -b 1024 -m 0 -N 1024 -g 4096 -J size=2 -O inline_data,^metadata_csum,^64bit,^orphan_file",
-	"-t ext4 -b 4096 -m 0 -N 1024 -g 4096 -O ^has_journal,metadata_csum,inline_data",
-	"-t ext2 -b 1024 -m 0 -N 1024 -g 4096 -I 128",
-};
-
-static struct blkdev *images[ARRAY_LEN(variants)];
+enum { MAX_ALLOCATIONS = 20000, CASE_SECONDS = 60, FIRED = 1, SYNCS = 3 };
 
 struct oom_case {
 	const struct unit_op *op;
@@ -149,9 +140,9 @@ static unsigned sweep(unit_body body, struct oom_case *c, const char *name, unsi
 static int job(void *arg, unsigned i)
 {
 	const char *chosen = getenv("UNIT_OP");
-	unsigned v = i % ARRAY_LEN(variants), nr = i / ARRAY_LEN(variants);
+	unsigned v = i % UNIT_VARIANTS, nr = i / UNIT_VARIANTS;
 	const struct unit_op *op = nr < unit_ops_len ? &unit_ops[nr] : NULL;
-	struct oom_case c = { .op = op, .image = images[v] };
+	struct oom_case c = { .op = op, .image = unit_variant_images[v] };
 	const char *name = op ? op->name : "open";
 
 	if (chosen && strcmp(chosen, name))
@@ -161,7 +152,7 @@ static int job(void *arg, unsigned i)
 
 static void any_allocation_may_fail(void **state)
 {
-	unsigned n = (unit_ops_len + 1) * (unsigned)ARRAY_LEN(variants);
+	unsigned n = (unit_ops_len + 1) * UNIT_VARIANTS;
 
 	assert_int_equal(unit_fork_all(job, NULL, n), 0);
 }
@@ -170,32 +161,18 @@ static int shortage_job(void *arg, unsigned i)
 {
 	static const unsigned every[] = { 2, 3, 5, 7, 13, 40 };
 	struct oom_case c = {
-		.image = images[i % ARRAY_LEN(variants)], .n = every[i / ARRAY_LEN(variants)],
+		.image = unit_variant_images[i % UNIT_VARIANTS], .n = every[i / UNIT_VARIANTS],
 	};
 	int ret = unit_fork(shortage_case, &c, CASE_SECONDS, 0);
 
 	if (ret)
-		fprintf(stderr, "one of %u, image %u: failed\n", c.n, i % (unsigned)ARRAY_LEN(variants));
+		fprintf(stderr, "one of %u, image %u: failed\n", c.n, i % UNIT_VARIANTS);
 	return ret;
 }
 
 static void many_allocations_may_fail(void **state)
 {
-	assert_int_equal(unit_fork_all(shortage_job, NULL, 6 * (unsigned)ARRAY_LEN(variants)), 0);
-}
-
-static int make_images(void **state)
-{
-	for (size_t i = 0; i < ARRAY_LEN(variants); i++)
-		images[i] = unit_mkfs_populated(IMAGE_SIZE, variants[i]);
-	return 0;
-}
-
-static int free_images(void **state)
-{
-	for (size_t i = 0; i < ARRAY_LEN(variants); i++)
-		blkdev_close(images[i]);
-	return 0;
+	assert_int_equal(unit_fork_all(shortage_job, NULL, 6 * UNIT_VARIANTS), 0);
 }
 
 int main(void)
@@ -206,5 +183,5 @@ int main(void)
 	};
 
 	cmocka_set_test_filter(getenv("UNIT_TEST"));
-	return cmocka_run_group_tests(tests, make_images, free_images);
+	return cmocka_run_group_tests(tests, unit_variants_make, unit_variants_free);
 }

@@ -46,6 +46,7 @@ static struct inode *make_orphan(struct fs *fs, int number)
 	return inode;
 }
 
+/* Of an image that is kept still. */
 static void crash(const struct image *img, struct image *ret_copy)
 {
 	assert_int_equal(fs_sync(img->fs), 0);
@@ -102,6 +103,7 @@ static void test_removed_in_any_order(void **state)
 
 			/* Without a journal a copy of a mounted image says nothing more. */
 			image_make(&img, 32 * MIB, kinds[k]);
+			image_keep_still(&img);
 			image_open(&img);
 			for (int i = 0; i < 4; i++)
 				inodes[i] = make_orphan(img.fs, i);
@@ -127,6 +129,7 @@ static void test_next_mount_deletes_them(void **state)
 		struct image img, copy;
 
 		image_make(&img, 32 * MIB, kinds[k]);
+		image_keep_still(&img);
 		image_open(&img);
 		for (int i = 0; i < 10; i++)
 			inodes[i] = make_orphan(img.fs, i);
@@ -160,6 +163,7 @@ static void test_orphan_file_overflows(void **state)
 	struct image img, copy;
 
 	image_make(&img, 64 * MIB, "-t ext4 -b 1024 -N 2048 -O orphan_file -E orphan_file_size=2k");
+	image_keep_still(&img);
 	image_open(&img);
 	if (img.fs->orphans->nblocks > 2) {
 		image_close(&img);
@@ -351,6 +355,7 @@ static void test_damaged_orphan_file(void **state)
 
 	image_make(&img, 32 * MIB, "-t ext4 -b 1024 -O orphan_file");
 	img.opt.errors = FS_ERRORS_CONTINUE;
+	image_keep_still(&img);
 	image_open(&img);
 	orphan = make_orphan(img.fs, 1);
 	assert_int_equal(txn_begin(img.fs, 4, &h), 0);
@@ -431,6 +436,7 @@ static void test_interrupted_processing(void **state)
 		bool fired = true;
 
 		image_make(&img, 32 * MIB, kinds[k]);
+		image_keep_still(&img);
 		image_open(&img);
 		for (int i = 0; i < 3; i++)
 			inos[i] = (inodes[i] = make_orphan(img.fs, i))->ino;

@@ -234,6 +234,7 @@ static void test_fast_commit_area_is_taken_over(void **state)
 		skip();
 	image_make(&img, 64 << 20, scene.mkfs);
 	play(&scene, &img);
+	image_keep_still(&img);
 	image_open(&img);
 	assert_no_fc_area(&img);
 	for (int i = 0; i < 900; i++) {
@@ -270,6 +271,7 @@ static void kernel_takes_up(const char *mkfs)
 	char name[32];
 
 	image_make(&img, 64 << 20, mkfs);
+	image_keep_still(&img);
 	image_open(&img);
 	for (int i = 0; i < 20; i++) {
 		snprintf(name, sizeof(name), "name%d", i);
@@ -316,6 +318,7 @@ static void test_kernel_hears_of_our_abort(void **state)
 	if (!mounting_works)
 		skip();
 	image_make(&img, 64 << 20, "-t ext4 -b 1024");
+	image_keep_still(&img);
 	assert_int_equal(file_dev_open(img.path, -1, false, &img.dev), 0);
 	assert_int_equal(dev_fault_open(img.dev, false, &fault), 0);
 	assert_int_equal(fs_open(fault, &img.opt, &img.fs, img.why, sizeof(img.why)), 0);

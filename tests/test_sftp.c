@@ -190,7 +190,7 @@ static void a_second_failure_ends_writing(void **state)
 	assert_int_equal(block_here(rig, 11), 0);
 	assert_int_equal(blkdev_flush(rig->dev), -EIO);
 	/* The block may have been read ahead, before the loss. */
-	assert_true(rig_await(rig, SFTP_BROKEN, 5000));
+	assert_true(rig_await(rig, SFTP_BROKEN, 30000));
 }
 
 static void a_full_disk_ends_writing(void **state)
@@ -232,6 +232,19 @@ static void an_image_that_shrank_is_an_error(void **state)
 	assert_int_equal(blkdev_read(rig->dev, block, BLOCK, 0), -EIO);
 }
 
+/* On a busy machine the connection may just be lost, and there be nobody to stop. */
+static void freeze(struct sftp_rig *rig)
+{
+	int n = 0;
+
+	for (int i = 0; i < 300 && !n; i++) {
+		assert_true(rig_await(rig, SFTP_UP, 30000));
+		n = rig_signal(rig, SIGSTOP);
+		usleep(n ? 0 : 100 * 1000);
+	}
+	assert_true(n > 0);
+}
+
 static void a_frozen_server_is_replaced(void **state)
 {
 	struct sftp_rig *rig = rig_of(state);
@@ -242,7 +255,7 @@ static void a_frozen_server_is_replaced(void **state)
 	start = rig_now_us();
 	write_block(rig, 1, 'a');
 	assert_int_equal(blkdev_flush(rig->dev), 0);
-	assert_true(rig_signal(rig, SIGSTOP) > 0);
+	freeze(rig);
 	write_block(rig, 1, 'b');
 	assert_int_equal(blkdev_flush(rig->dev), 0);
 	assert_in_range(rig_now_us() - start, 990000, 30000000);
@@ -250,7 +263,7 @@ static void a_frozen_server_is_replaced(void **state)
 	before = rig_status(rig).reconnects;
 	assert_true(before > 0);
 	/* Nobody asks for anything: the heartbeat finds out. */
-	assert_true(rig_signal(rig, SIGSTOP) > 0);
+	freeze(rig);
 	for (int i = 0; i < 1500 && rig_status(rig).reconnects == before; i++)
 		usleep(20000);
 	assert_true(rig_status(rig).reconnects > before);
@@ -441,7 +454,7 @@ static void a_lock_that_is_taken_is_missed(void **state)
 	struct sftp_rig *rig = rig_of(state);
 	char text[600];
 
-	rig->opt.deadline_s = 5;
+	rig->opt.deadline_s = 10;
 	assert_int_equal(rig_open(rig), 0);
 	do
 		read_lock_file(rig, text, sizeof(text));
@@ -527,7 +540,7 @@ static void a_hostile_server_only_makes_errors(void **state)
 	for (unsigned i = 0; i < 12; i++) {
 		snprintf(arg, sizeof(arg), "--seed=%u", seed + i);
 		rig_serve(rig, i % 2 ? "--hostile=40" : "--hostile=200", arg, "--short", NULL);
-		if (rig_open(rig)) {
+		if (rig_open_once(rig)) {
 			if (getenv("SFTP_RIG_VERBOSE"))
 				fprintf(stderr, "%s\n", rig->why);
 			continue;

@@ -73,7 +73,7 @@ static void an_owner_that_comes_back_late_writes_nothing(void **state)
 		usleep(10 * 1000);
 	kill(pid, SIGSTOP);
 	/* What is under way comes there. */
-	sleep(3);
+	sleep(8);
 	before = counter_there(rig);
 	put_lock(rig, "b", "p", 1);
 	sleep(3);
@@ -176,6 +176,9 @@ static void near_one_has_it_alone(struct sftp_rig *rig, pid_t far)
 	assert_int_equal(waitpid(far, &status, 0), far);
 	assert_int_equal(WEXITSTATUS(status), 1);
 	assert_int_equal(access(rig->lock_file, F_OK), 0);
+	/* Not while it is connecting again. */
+	for (int i = 0; i < 3000 && !rig_status(rig).locked; i++)
+		usleep(10 * 1000);
 	assert_true(rig_status(rig).locked);
 }
 
@@ -245,10 +248,10 @@ static void a_lock_that_cannot_be_renewed_is_ours_while_it_says_so(void **state)
 	struct sftp_rig *rig = rig_of(state);
 
 	/* The lease is four of these. */
-	rig->opt.deadline_s = 1;
+	rig->opt.deadline_s = 2;
 	rig_serve(rig, "--fail=lock:2:1000", NULL);
 	assert_int_equal(rig_open(rig), 0);
-	sleep(8);
+	sleep(12);
 	assert_false(rig_noted(rig, "not renewed in time"));
 	assert_true(rig_await(rig, SFTP_UP, 30000));
 	assert_true(rig_noted(rig, "may take it over"));
