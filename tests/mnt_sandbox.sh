@@ -54,7 +54,7 @@ flooded() {
 	kill -CONT "$server"
 	wait $writer
 	# Who writes back has the mount open.
-	for _ in $(seq 600); do pgrep -P "$monitor" >/dev/null || break; sleep 0.1; done
+	for _ in $(seq 600); do ps -o stat= --ppid "$monitor" | grep -qv '^Z' || break; sleep 0.1; done
 	[ "$n" -le 1 ] || fail "the monitor has $n processes that write back"
 	unserve
 }
